@@ -20,7 +20,7 @@ void sl_arena_fini(struct sl_arena *a)
 		sl_free(a->blocks);
 		a->blocks = next;
 	}
-	*a = (struct sl_arena){ 0 };
+	*a = (struct sl_arena) { 0 };
 }
 
 void sl_arena_reset(struct sl_arena *a)

@@ -122,7 +122,7 @@ static void maps_find_replace_and_take(void **state)
 		snprintf(items[i].name, sizeof(items[i].name), "key%zu", i);
 		assert_null(sl_map_put(&m, &items[i].node, sl_str_c(items[i].name)));
 	}
-	SL_MAP_FOR(node, &m)
+	SL_MAP_FOR (node, &m)
 		seen++;
 	assert_int_equal(seen, SL_ARRAY_COUNT(items));
 	assert_ptr_equal(sl_map_get(&m, SL_STR("key77")), &items[77].node);
@@ -144,7 +144,7 @@ static void lists_link_and_unlink(void **state)
 	sl_list_push(&head, &b);
 	sl_list_push_front(&head, &a);
 	assert_ptr_equal(head.next, &a);
-	SL_LIST_FOR_SAFE(it, &head) {
+	SL_LIST_FOR_SAFE (it, &head) {
 		sl_list_remove(it);
 		n++;
 	}
@@ -194,10 +194,14 @@ static void durations_quantities_and_times(void **state)
 		sl_err err;
 		int64_t milli;
 	} quantities[] = {
-		{ "100m", SL_OK, 100 },	    { "2", SL_OK, 2000 },
-		{ "64Mi", SL_OK, 67108864000 }, { "1e3", SL_OK, 1000000 },
-		{ "1E", SL_ERR_RANGE, 0 },  { "0.5", SL_OK, 500 },
-		{ "", SL_ERR_MALFORMED, 0 },	    { "64MB", SL_ERR_MALFORMED, 0 },
+		{ "100m", SL_OK, 100 },
+		{ "2", SL_OK, 2000 },
+		{ "64Mi", SL_OK, 67108864000 },
+		{ "1e3", SL_OK, 1000000 },
+		{ "1E", SL_ERR_RANGE, 0 },
+		{ "0.5", SL_OK, 500 },
+		{ "", SL_ERR_MALFORMED, 0 },
+		{ "64MB", SL_ERR_MALFORMED, 0 },
 		{ "m", SL_ERR_MALFORMED, 0 },
 	};
 	char text[32];

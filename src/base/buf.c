@@ -5,7 +5,7 @@
 void sl_buf_fini(struct sl_buf *b)
 {
 	sl_free(b->p);
-	*b = (struct sl_buf){ 0 };
+	*b = (struct sl_buf) { 0 };
 }
 
 void sl_buf_clear(struct sl_buf *b)
@@ -17,7 +17,7 @@ char *sl_buf_reserve(struct sl_buf *b, size_t n_bytes)
 {
 	if (b->cap - b->len >= n_bytes && b->p)
 		return b->p + b->len;
-	if (b->off) {
+	if (b->off && b->p) {
 		memmove(b->p, b->p + b->off, b->len - b->off);
 		b->len -= b->off;
 		b->off = 0;

@@ -46,7 +46,8 @@ void sl_buf_vprintf(struct sl_buf *b, const char *fmt, va_list ap) __attribute__
 /* Ends the live bytes with a NUL that is not counted, and returns them as a C string (owned by the buffer). */
 const char *sl_buf_cstr(struct sl_buf *b);
 
-static inline void sl_buf_fini_cleanup_(struct sl_buf *b) /* SL_CLEANUP(sl_buf_fini) struct sl_buf b = { 0 }; */
+static inline void sl_buf_fini_cleanup_(
+        struct sl_buf *b) /* SL_CLEANUP(sl_buf_fini) struct sl_buf b = { 0 }; */
 {
 	sl_buf_fini(b);
 }

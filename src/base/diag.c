@@ -6,7 +6,7 @@
 void sl_diag_fini(struct sl_diag *d)
 {
 	sl_arena_fini(&d->arena);
-	*d = (struct sl_diag){ 0 };
+	*d = (struct sl_diag) { 0 };
 }
 
 void sl_diag_add(struct sl_diag *d, const char *field, const char *reason, const char *fmt, ...)

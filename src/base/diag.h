@@ -9,7 +9,7 @@
 
 struct sl_diag_item {
 	struct sl_diag_item *next;
-	sl_str field;  /* "spec.http[0].route[1].weight"; empty where no field is meant */
+	sl_str field; /* "spec.http[0].route[1].weight"; empty where no field is meant */
 	sl_str reason; /* Kubernetes cause word: "FieldValueInvalid", "FieldValueRequired", ...; may be empty */
 	sl_str text;   /* "110 is not allowed: weights are 0 to 100" */
 };
@@ -26,14 +26,15 @@ enum { SL_DIAG_MOST = 64 };
 void sl_diag_fini(struct sl_diag *d);
 /* Adds one problem. `field` and `reason` may be NULL. */
 void sl_diag_add(struct sl_diag *d, const char *field, const char *reason, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+        __attribute__((format(printf, 4, 5)));
 /* Everything on one line: "field: text; field: text", owned by d; "" when empty or NULL. */
 const char *sl_diag_text(struct sl_diag *d);
 
 /* sl_diag_add and the error in one: return sl_diag_fail(diag, SL_ERR_INVALID, path, "FieldValueInvalid", "..."); */
 #define sl_diag_fail(d, err, ...) (sl_diag_add((d), __VA_ARGS__), (err))
 
-static inline void sl_diag_fini_cleanup_(struct sl_diag *d) /* SL_CLEANUP(sl_diag_fini) struct sl_diag d = { 0 }; */
+static inline void sl_diag_fini_cleanup_(
+        struct sl_diag *d) /* SL_CLEANUP(sl_diag_fini) struct sl_diag d = { 0 }; */
 {
 	sl_diag_fini(d);
 }

@@ -15,18 +15,18 @@ typedef enum sl_err sl_err;
 #define SL_OK SL_ERR_OK
 
 /* Returns the enclosing function's error when `expr` fails. The only macro that may return. */
-#define SL_TRY(expr)                                                                                         \
-	do {                                                                                                 \
-		sl_err sl_try_err_ = (expr);                                                                 \
-		if (__builtin_expect(sl_try_err_ != SL_OK, 0))                                               \
-			return sl_try_err_;                                                                  \
+#define SL_TRY(expr)                                           \
+	do {                                                   \
+		sl_err sl_try_err_ = (expr);                   \
+		if (__builtin_expect(sl_try_err_ != SL_OK, 0)) \
+			return sl_try_err_;                    \
 	} while (0)
 
 /* Says in code that this error is of no consequence here; the reason stands in a comment beside it. */
-#define SL_IGNORE(expr)                                                                                      \
-	do {                                                                                                 \
-		sl_err sl_ignored_ = (expr);                                                                 \
-		(void)sl_ignored_;                                                                           \
+#define SL_IGNORE(expr)                      \
+	do {                                 \
+		sl_err sl_ignored_ = (expr); \
+		(void)sl_ignored_;           \
 	} while (0)
 
 /* Static strings, never NULL. */

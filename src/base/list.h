@@ -11,7 +11,10 @@ struct sl_list {
 	struct sl_list *next, *prev;
 };
 
-#define SL_LIST_INIT(l) { .next = &(l), .prev = &(l) }
+#define SL_LIST_INIT(l)                    \
+	{                                  \
+		.next = &(l), .prev = &(l) \
+	}
 
 static inline void sl_list_init(struct sl_list *l)
 {
@@ -46,6 +49,6 @@ static inline void sl_list_remove(struct sl_list *node) /* fine on an unlinked, 
 #define SL_LIST_ENTRY(node, type, member) SL_CONTAINER_OF(node, type, member)
 #define SL_LIST_FOR(node, l) for (struct sl_list *node = (l)->next; node != (l); node = node->next)
 /* The body may remove and free `node`. */
-#define SL_LIST_FOR_SAFE(node, l)                                                                            \
-	for (struct sl_list *node = (l)->next, *node##_next = node->next; node != (l);                       \
-		node = node##_next, node##_next = node->next)
+#define SL_LIST_FOR_SAFE(node, l)                                                      \
+	for (struct sl_list *node = (l)->next, *node##_next = node->next; node != (l); \
+	        node = node##_next, node##_next = node->next)

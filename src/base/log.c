@@ -25,8 +25,8 @@ void sl_log(enum sl_log_level level, const char *area, const char *fmt, ...)
 	if (level > __atomic_load_n(&threshold, __ATOMIC_RELAXED))
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
-	n = (size_t)snprintf(line, sizeof(line), "%s %s %s: ",
-		sl_time_format_us(stamp, SL_SEC(ts.tv_sec) + ts.tv_nsec), names[level], area);
+	n = (size_t)snprintf(line, sizeof(line),
+	        "%s %s %s: ", sl_time_format_us(stamp, SL_SEC(ts.tv_sec) + ts.tv_nsec), names[level], area);
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);

@@ -8,4 +8,5 @@ enum sl_log_level { SL_LOG_ERROR, SL_LOG_WARN, SL_LOG_INFO, SL_LOG_DEBUG };
 
 void sl_log_set_level(enum sl_log_level level); /* default SL_LOG_INFO */
 /* `area` is the folder or object kind the line is about: "proxy", "rollout". */
-void sl_log(enum sl_log_level level, const char *area, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void sl_log(enum sl_log_level level, const char *area, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));

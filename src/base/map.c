@@ -3,7 +3,7 @@
 void sl_map_fini(struct sl_map *m)
 {
 	sl_free(m->buckets);
-	*m = (struct sl_map){ 0 };
+	*m = (struct sl_map) { 0 };
 }
 
 static struct sl_map_node **slot_of(const struct sl_map *m, sl_str key, uint64_t hash)

@@ -31,6 +31,6 @@ struct sl_map_node *sl_map_take(struct sl_map *m, sl_str key);
 /* Iteration in no order; node may be NULL to begin; returns NULL at the end. The map must not change meanwhile. */
 struct sl_map_node *sl_map_next(const struct sl_map *m, const struct sl_map_node *node);
 
-#define SL_MAP_FOR(node, m)                                                                                  \
+#define SL_MAP_FOR(node, m) \
 	for (struct sl_map_node *node = sl_map_next((m), NULL); node; node = sl_map_next((m), node))
 #define SL_MAP_ENTRY(node, type, member) SL_CONTAINER_OF(node, type, member)

@@ -20,18 +20,18 @@ void sl_free(void *p); /* sl_free(NULL) is fine */
  * SL_CLEANUP(sl_foo_free) struct sl_foo *foo = ...;  calls sl_foo_free(foo) when foo leaves scope, if not NULL.
  * SL_STEAL(foo) takes the pointer out and leaves NULL. A type offers this by SL_CLEANUP_DEFINE(sl_foo_free, struct sl_foo *).
  */
-#define SL_CLEANUP_DEFINE(fn, ptr_type)                                                                      \
-	static inline void fn##_cleanup_(ptr_type *pp)                                                       \
-	{                                                                                                    \
-		if (*pp)                                                                                     \
-			fn(*pp);                                                                             \
+#define SL_CLEANUP_DEFINE(fn, ptr_type)                \
+	static inline void fn##_cleanup_(ptr_type *pp) \
+	{                                              \
+		if (*pp)                               \
+			fn(*pp);                       \
 	}
 #define SL_CLEANUP(fn) __attribute__((cleanup(fn##_cleanup_)))
-#define SL_STEAL(p)                                                                                          \
-	__extension__({                                                                                      \
-		__typeof__(p) sl_stolen_ = (p);                                                              \
-		(p) = NULL;                                                                                  \
-		sl_stolen_;                                                                                  \
+#define SL_STEAL(p)                             \
+	__extension__({                         \
+		__typeof__(p) sl_stolen_ = (p); \
+		(p) = NULL;                     \
+		sl_stolen_;                     \
 	})
 
 static inline void sl_free_cleanup_(void *pp)

@@ -60,12 +60,12 @@ sl_str sl_str_skip(sl_str s, size_t n)
 {
 	if (n > s.len)
 		n = s.len;
-	return (sl_str){ .p = n ? s.p + n : s.p, .len = s.len - n };
+	return (sl_str) { .p = n ? s.p + n : s.p, .len = s.len - n };
 }
 
 sl_str sl_str_first(sl_str s, size_t n)
 {
-	return (sl_str){ .p = s.p, .len = n < s.len ? n : s.len };
+	return (sl_str) { .p = s.p, .len = n < s.len ? n : s.len };
 }
 
 size_t sl_str_find(sl_str s, char c)

@@ -15,19 +15,19 @@ typedef struct {
 	size_t len;
 } sl_str;
 
-#define SL_STR(lit) ((sl_str){ .p = "" lit, .len = sizeof(lit) - 1 })
-#define SL_STR_NONE ((sl_str){ .p = NULL, .len = 0 })
+#define SL_STR(lit) ((sl_str) { .p = "" lit, .len = sizeof(lit) - 1 })
+#define SL_STR_NONE ((sl_str) { .p = NULL, .len = 0 })
 /* printf("%.*s", SL_STR_ARG(s)) */
 #define SL_STR_ARG(s) (int)(s).len, ((s).p ? (s).p : "")
 
 static inline sl_str sl_str_c(const char *s) /* NULL gives the empty string */
 {
-	return (sl_str){ .p = s, .len = s ? strlen(s) : 0 };
+	return (sl_str) { .p = s, .len = s ? strlen(s) : 0 };
 }
 
 static inline sl_str sl_str_n(const char *p, size_t len)
 {
-	return (sl_str){ .p = p, .len = len };
+	return (sl_str) { .p = p, .len = len };
 }
 
 static inline bool sl_str_eq(sl_str a, sl_str b)

@@ -11,9 +11,9 @@
 
 #define sl_assert_ok(expr) assert_string_equal(sl_err_name(expr), "OK")
 #define sl_assert_err(expr, err) assert_string_equal(sl_err_name(expr), sl_err_name(err))
-#define sl_assert_str(s, c_text)                                                                             \
-	do {                                                                                                 \
-		sl_str sl_s_ = (s);                                                                          \
-		assert_int_equal(sl_s_.len, strlen(c_text));                                                 \
-		assert_memory_equal(sl_s_.p ? sl_s_.p : "", (c_text), sl_s_.len);                            \
+#define sl_assert_str(s, c_text)                                                  \
+	do {                                                                      \
+		sl_str sl_s_ = (s);                                               \
+		assert_int_equal(sl_s_.len, strlen(c_text));                      \
+		assert_memory_equal(sl_s_.p ? sl_s_.p : "", (c_text), sl_s_.len); \
 	} while (0)

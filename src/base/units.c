@@ -9,7 +9,13 @@ static const struct {
 	const char *name;
 	double nsec;
 } duration_units[] = {
-	{ "ns", 1 }, { "us", 1e3 }, { "µs", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 },
+	{ "ns", 1 },
+	{ "us", 1e3 },
+	{ "µs", 1e3 },
+	{ "ms", 1e6 },
+	{ "s", 1e9 },
+	{ "m", 60e9 },
+	{ "h", 3600e9 },
 };
 
 static size_t span(sl_str s, const char *set)
@@ -82,10 +88,22 @@ static const struct {
 	const char *name;
 	double scale;
 } quantity_units[] = {
-	{ "", 1 },	     { "n", 1e-9 },	      { "u", 1e-6 },	       { "m", 1e-3 },	       { "k", 1e3 },
-	{ "M", 1e6 },	     { "G", 1e9 },	      { "T", 1e12 },	       { "P", 1e15 },	       { "E", 1e18 },
-	{ "Ki", 1024.0 },    { "Mi", 1048576.0 },     { "Gi", 1073741824.0 },  { "Ti", 1099511627776.0 },
-	{ "Pi", 1125899906842624.0 }, { "Ei", 1152921504606846976.0 },
+	{ "", 1 },
+	{ "n", 1e-9 },
+	{ "u", 1e-6 },
+	{ "m", 1e-3 },
+	{ "k", 1e3 },
+	{ "M", 1e6 },
+	{ "G", 1e9 },
+	{ "T", 1e12 },
+	{ "P", 1e15 },
+	{ "E", 1e18 },
+	{ "Ki", 1024.0 },
+	{ "Mi", 1048576.0 },
+	{ "Gi", 1073741824.0 },
+	{ "Ti", 1099511627776.0 },
+	{ "Pi", 1125899906842624.0 },
+	{ "Ei", 1152921504606846976.0 },
 };
 
 sl_err sl_quantity_parse_milli(sl_str s, int64_t *ret_milli)
@@ -94,7 +112,8 @@ sl_err sl_quantity_parse_milli(sl_str s, int64_t *ret_milli)
 	double v;
 
 	/* "1e3" and "1E3" are exponents; "1E" alone is exa. */
-	if (digits + 1 < s.len && (s.p[digits] == 'e' || s.p[digits] == 'E') && strchr("+-0123456789", s.p[digits + 1]))
+	if (digits + 1 < s.len && (s.p[digits] == 'e' || s.p[digits] == 'E') &&
+	        strchr("+-0123456789", s.p[digits + 1]))
 		digits = digits + 1 + span(sl_str_skip(s, digits + 1), "+-0123456789");
 	SL_TRY(sl_str_to_double(sl_str_first(s, digits), &v));
 	s = sl_str_skip(s, digits);
@@ -151,7 +170,8 @@ sl_err sl_time_parse(sl_str s, sl_nsec *ret_unix_time)
 		rest += n;
 	}
 	t = (int64_t)timegm(&tm);
-	if (sscanf(rest, "%c%2d:%2d", &sign, &off_h, &off_m) == 3 && strlen(rest) == 6 && (sign == '+' || sign == '-'))
+	if (sscanf(rest, "%c%2d:%2d", &sign, &off_h, &off_m) == 3 && strlen(rest) == 6 &&
+	        (sign == '+' || sign == '-'))
 		t -= (sign == '-' ? -1 : 1) * (off_h * 3600 + off_m * 60);
 	else if (strcmp(rest, "Z") != 0)
 		return SL_ERR_MALFORMED;

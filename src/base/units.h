@@ -22,6 +22,7 @@ sl_err sl_quantity_parse_milli(sl_str s, int64_t *ret_milli);
 
 /* Unix time to and from RFC 3339 in UTC with second resolution, "2026-01-31T23:59:59Z". dst gets 21 bytes. */
 char *sl_time_format(char dst[21], sl_nsec unix_time);
-sl_err sl_time_parse(sl_str s, sl_nsec *ret_unix_time); /* fraction and offset accepted. Errors: SL_ERR_MALFORMED */
+sl_err sl_time_parse(
+        sl_str s, sl_nsec *ret_unix_time); /* fraction and offset accepted. Errors: SL_ERR_MALFORMED */
 /* RFC 3339 with microseconds (Kubernetes MicroTime); dst gets 28 bytes. */
 char *sl_time_format_us(char dst[28], sl_nsec unix_time);
