@@ -6,6 +6,7 @@
  *
  * Ownership: results are borrowed for the callback; take references (sl_object_ref) to keep objects.
  * Threads: the loop's thread only, as the store. No callback runs inside the call it belongs to, except where said so.
+ * Bodies are read and changed with model/object.h.
  */
 #include "store/store.h"
 
@@ -140,16 +141,3 @@ sl_err sl_objects_watch(struct sl_objects *os, struct sl_store_watch **ret_watch
  */
 void sl_objects_event(struct sl_objects *os, const json_t *regarding, const char *type, const char *reason,
         const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-/* --- small readers of bodies, for controllers; the strings are views into the body --- */
-
-/* The string at a path like "metadata.labels.app"; names with dots cannot be reached. Empty when absent or no string. */
-sl_str sl_body_str(const json_t *body, const char *path);
-int64_t sl_body_int(const json_t *body, const char *path, int64_t otherwise);
-const json_t *sl_body_get(const json_t *body, const char *path); /* NULL when absent */
-/* A new ownerReference to `owner` as controller, blockOwnerDeletion set. */
-json_t *sl_owner_reference(const struct sl_object *owner);
-/* The controller in metadata.ownerReferences, or NULL. */
-const json_t *sl_controller_of(const json_t *body);
-/* Whether metadata.deletionTimestamp is set. */
-bool sl_is_deleting(const json_t *body);

@@ -52,7 +52,7 @@ void sl_object_unref(struct sl_object *o); /* NULL is fine */
 SL_CLEANUP_DEFINE(sl_object_unref, struct sl_object *)
 
 struct sl_store_options {
-	size_t history_count;    /* events a watch can be resumed from; 0 = 16384 */
+	size_t history_count; /* events a watch can be resumed from; 0 = 16384, and never more than 8 MiB of objects */
 	unsigned revision_count; /* revisions kept per object; 0 = 20 */
 };
 
@@ -73,7 +73,7 @@ SL_CLEANUP_DEFINE(sl_store_close, struct sl_store *)
 /* The version of the newest acknowledged write: what a list is "as of". */
 uint64_t sl_store_version(const struct sl_store *s);
 
-/* --- reading: what has been acknowledged. The objects are borrowed until the next turn of the loop. --- */
+/* --- reading: what has been acknowledged. The objects are borrowed until the calling callback returns. --- */
 
 /* NULL when absent. */
 struct sl_object *sl_store_get(struct sl_store *s, const struct sl_object_key *key);
@@ -107,8 +107,8 @@ struct sl_store_write {
 	                 metadata.resourceVersion in it; it must not be used afterwards. */
 	uint64_t expect_version; /* update, delete: the state that must be replaced; 0 = whatever is there */
 	sl_str expect_uid;       /* update, delete: empty = whatever is there */
-	bool keep_revision;      /* this state shall be kept as a revision (off for mere status writes) */
-	sl_store_done_fn done;   /* NULL where nobody waits */
+	bool keep_revision; /* update: the state replaced is kept as a revision (off for mere status writes) */
+	sl_store_done_fn done; /* NULL where nobody waits */
 	void *arg;
 };
 
@@ -128,7 +128,6 @@ enum sl_store_event_type {
 	SL_STORE_ADDED,
 	SL_STORE_MODIFIED,
 	SL_STORE_DELETED,
-	SL_STORE_BOOKMARK, /* `version` has passed; no object */
 };
 
 struct sl_store_event {
@@ -152,7 +151,8 @@ struct sl_store_watch_filter {
 
 /*
  * Every later change in its order. from_version: changes after that version are replayed before this returns (*ret_watch is set
- * before the first one); 0 = from now on, without replay; a version in the future waits for it.
+ * before the first one); 0 = from now on, without replay; a version in the future waits for it. Outside its callback a watch has
+ * been told everything up to sl_store_version(): that number is its bookmark.
  * Errors: SL_ERR_EXPIRED when from_version is older than the history kept.
  */
 sl_err sl_store_watch(struct sl_store *s, struct sl_store_watch **ret_watch,
@@ -181,4 +181,6 @@ struct sl_store_stats {
 	uint64_t waiting_writes;                   /* accepted, not yet durable */
 	uint64_t events_sent;
 };
+/* What the back-end said when it last failed a write ("database or disk is full"); "" when it never did. Borrowed. */
+const char *sl_store_last_failure(const struct sl_store *s);
 void sl_store_read_stats(const struct sl_store *s, struct sl_store_stats *ret_stats);
