@@ -13,6 +13,18 @@
 #include "base/diag.h"
 #include "base/units.h"
 
+/*
+ * The names between sluice's own proxies and sluiced.
+ *   judged  first attempts judged (count), and of those the failures, once per source connection and 1 s burst (total)
+ *   slow    the same for "slower than stable's running p95": judged attempts, and slow ones
+ *   guard   on the cluster whose share the proxy's guard took away: count 1 in every report while tripped, total = the guard's generation
+ *   guard_why/N  beside it, count 1: N is the number of enum sl_guard_reason
+ */
+#define SL_LOAD_JUDGED SL_STR("sluice.judged")
+#define SL_LOAD_SLOW SL_STR("sluice.slow")
+#define SL_LOAD_GUARD SL_STR("sluice.guard")
+#define SL_LOAD_GUARD_WHY "sluice.guard_why/" /* and a decimal number */
+
 struct sl_load_metric {
 	sl_str name;    /* "sluice.…" by convention */
 	uint64_t count; /* requests finished with this metric since the last report */
