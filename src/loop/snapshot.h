@@ -16,7 +16,6 @@
 struct sl_snapshot {
 	uint32_t refs;                             /* atomic */
 	void (*free_fn)(struct sl_snapshot *snap); /* runs on the reclamation thread */
-	struct sl_snapshot *retire_next;
 };
 
 struct sl_snapshot_slot {

@@ -15,10 +15,10 @@ struct sl_loop;
 
 struct sl_timer {
 	struct sl_timer *next, **at; /* at: what points to us; NULL while not armed */
-	sl_nsec deadline; /* when to fire; may lie behind the queued slot's time, never before it */
-	uint64_t tick;    /* the slot it is queued for */
+	sl_nsec deadline;            /* when to fire; never before `queued` */
+	sl_nsec queued;              /* when its slot is looked at */
 	void (*fn)(struct sl_loop *loop, struct sl_timer *t);
-	uint16_t slot; /* level * 64 + slot within */
+	uint16_t slot; /* level * 64 + slot within; or the due list */
 };
 
 typedef void (*sl_timer_fn)(struct sl_loop *loop, struct sl_timer *t);
@@ -46,7 +46,7 @@ static inline bool sl_timer_armed(const struct sl_timer *t)
 
 static inline void sl_wheel_set(struct sl_wheel *w, struct sl_timer *t, sl_nsec deadline)
 {
-	if (t->at && deadline >= t->deadline && t->slot != UINT16_MAX) {
+	if (t->at && deadline > t->queued) {
 		t->deadline = deadline;
 		return;
 	}
