@@ -28,6 +28,10 @@ static void set_version(json_t *body, uint64_t version)
 		metadata = json_object();
 		json_object_set_new(body, "metadata", metadata);
 	}
+	if (!version) {
+		json_object_del(metadata, "resourceVersion");
+		return;
+	}
 	char text[24];
 	snprintf(text, sizeof(text), "%" PRIu64, version);
 	json_object_set_new(metadata, "resourceVersion", json_string(text));

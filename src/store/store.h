@@ -47,6 +47,11 @@ struct sl_object {
 	unsigned refs;             /* atomic; see sl_object_ref */
 };
 
+/*
+ * An object outside the store (an answer to a dry run). Takes the body over; version 0 leaves metadata.resourceVersion out.
+ * Never NULL.
+ */
+struct sl_object *sl_object_new(const struct sl_object_key *key, json_t *body, uint64_t version);
 struct sl_object *sl_object_ref(struct sl_object *o);
 void sl_object_unref(struct sl_object *o); /* NULL is fine */
 SL_CLEANUP_DEFINE(sl_object_unref, struct sl_object *)

@@ -9,11 +9,6 @@
 #include "base/list.h"
 #include "store/store.h"
 
-/* --- objects --- */
-
-/* Takes the body over. `version` is written into metadata.resourceVersion. */
-struct sl_object *sl_object_new(const struct sl_object_key *key, json_t *body, uint64_t version);
-
 /* --- jobs and back-ends --- */
 
 enum sl_store_job_kind { SL_JOB_PUT, SL_JOB_DELETE, SL_JOB_REVISIONS };
