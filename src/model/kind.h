@@ -13,7 +13,6 @@ struct sl_kind_column {
 	const char *name;   /* "UP-TO-DATE", as kubectl prints it */
 	const char *type;   /* "string", "integer", "date" */
 	const char *source; /* ".spec.replicas", or "@pod_ready": a function of table.c */
-	const char *doc;    /* or NULL */
 	uint8_t priority;   /* 0 always, 1 only with -o wide */
 };
 
@@ -31,15 +30,15 @@ struct sl_kind {
 	bool honoured;              /* false: stored only, nothing acts on it yet */
 	const char *
 	        scale_selector; /* JSON path of the selector string or object for scale; NULL without scale */
-	const struct sl_kind_column *columns; /* without NAME and namespace, which kubectl adds */
+	const struct sl_kind_column *columns; /* table.c puts Name before them unless they have it */
 	size_t columns_count;
 	const struct sl_schema_type *type;
 };
 
 /* Never NULL for a valid id. */
 const struct sl_kind *sl_kind_get(enum sl_kind_id id);
-/* All kinds in id order, SL_KIND_COUNT of them. */
-const struct sl_kind *sl_kind_all(void);
+/* All kinds in id order. */
+extern const struct sl_kind sl_kind_table[SL_KIND_COUNT];
 
 /* The kind served at /apis/GROUP/VERSION/PLURAL. NULL when there is none. */
 const struct sl_kind *sl_kind_by_plural(sl_str group, sl_str version, sl_str plural);
@@ -60,8 +59,8 @@ char *sl_kind_api_version(const struct sl_kind *kind, char *dst, size_t size_byt
 /*
  * Fills the kind's typed struct (model/krm.h: struct sl_krm_KIND) with every honoured field; absent ones get their default.
  * Strings are copied into the arena; members of type json_t * borrow from `obj`, which must outlive them. Unknown and
- * not-honoured fields are skipped. Deeper than 32 levels is refused. *ret_typed is set only on success.
- * Errors: SL_ERR_INVALID (wrong type, bad enum, missing required; diag has the paths), SL_ERR_UNSUPPORTED (kind has no typed struct).
+ * not-honoured fields are skipped; that required ones are there is for validate.h. *ret_typed is set only on success.
+ * Errors: SL_ERR_INVALID (wrong type, bad enum; diag has the paths), SL_ERR_UNSUPPORTED (kind has no typed struct).
  */
 sl_err sl_kind_decode(const struct sl_kind *kind, const json_t *obj, struct sl_arena *arena, void **ret_typed,
         struct sl_diag *diag);

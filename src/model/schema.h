@@ -9,7 +9,7 @@
 enum sl_schema_base {
 	SL_BASE_STRING,
 	SL_BASE_BOOL,
-	SL_BASE_INT,      /* 32 or 64 bits, told by the range */
+	SL_BASE_INT,      /* 32 bits, or 64 with SL_FIELD_INT64 */
 	SL_BASE_NUMBER,   /* any JSON number */
 	SL_BASE_INTSTR,   /* 8080 or "http" or "25%" */
 	SL_BASE_QUANTITY, /* "100m", 2 */
@@ -29,7 +29,7 @@ enum sl_schema_shape {
 enum sl_schema_flag {
 	SL_FIELD_HONOURED =
 	        1 << 0, /* acted on; otherwise understood and stored, and reported by honoured.h when set */
-	SL_FIELD_REQUIRED = 1 << 1,  /* must be present and, for strings and lists, not empty */
+	SL_FIELD_REQUIRED = 1 << 1,  /* must be present */
 	SL_FIELD_IMMUTABLE = 1 << 2, /* an update must not change it */
 	SL_FIELD_MERGE =
 	        1 << 3, /* strategic merge: a list of objects by rules->merge_key, or of scalars as a set */
@@ -38,6 +38,10 @@ enum sl_schema_flag {
 	SL_FIELD_HAS = 1 << 6,         /* typed: a bool at has_offset tells presence */
 	SL_FIELD_ENUM = 1 << 7,        /* typed: an int, 1 + index in rules->enums; 0 when absent */
 	SL_FIELD_NONEMPTY = 1 << 8,    /* a list or string that must not be empty when present */
+	SL_FIELD_ASSUME =
+	        1 << 9, /* rules->default_json is what absence means, but is not written into the object */
+	SL_FIELD_INT64 = 1 << 10, /* SL_BASE_INT of 64 bits */
+	SL_FIELD_RAW = 1 << 11,   /* typed: the JSON itself */
 };
 
 struct sl_schema_rules {          /* what few fields have */
@@ -75,7 +79,7 @@ struct sl_schema_type {
 };
 
 /* Every type of every kind, for OpenAPI. */
-extern const struct sl_schema_type *const sl_schema_types[];
+extern const struct sl_schema_type *const sl_schema_types; /* sl_schema_types_count of them */
 extern const size_t sl_schema_types_count;
 
 /* NULL when the type has no such field. */
