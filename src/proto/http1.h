@@ -49,8 +49,8 @@ enum sl_http1_fault {
 
 const char *sl_http1_fault_name(enum sl_http1_fault f); /* "LENGTH_AND_TE"; static */
 const char *sl_http1_fault_text(enum sl_http1_fault f); /* one clause for people; static */
-int sl_http1_fault_status(
-        enum sl_http1_fault f); /* the status to answer a request with; a response is a 502 */
+int sl_http1_fault_status(enum sl_http1_fault f);       /* to answer a request with; a response is a 502 */
+sl_err sl_http1_fault_err(enum sl_http1_fault f);       /* what the parser returned with it */
 
 /* Methods are case-sensitive (RFC 9110 section 9.1); any other token is SL_METHOD_OTHER. */
 #define SL_HTTP_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(CONNECT) X(OPTIONS) X(TRACE) X(PATCH)
@@ -116,16 +116,15 @@ struct sl_http1_head {
 	bool extra_options; /* Connection names fields beyond the well-known hop-by-hop ones */
 	uint16_t status;    /* responses: 100..999 */
 	uint16_t field_count;
-	uint32_t head_bytes; /* of the whole head with its empty line; the body begins there */
-	uint32_t start_at;   /* where the start line begins: 2 after one tolerated empty line, else 0 */
-	uint32_t fields_at;  /* where the first field line begins; field lines end at head_bytes - 2 */
-	uint64_t
-	        content_length; /* with SL_HTTP1_LENGTH; with responses to HEAD and 304 what the field says, else 0 */
+	uint32_t head_bytes;     /* of the whole head with its empty line; the body begins there */
+	uint32_t start_at;       /* where the start line begins: 2 after one tolerated empty line, else 0 */
+	uint32_t fields_at;      /* where the first field line begins; field lines end at head_bytes - 2 */
+	uint64_t content_length; /* of the body; for responses to HEAD and 304s what the field says */
 	sl_http1_span method_at; /* requests */
 	sl_http1_span target;    /* requests */
-	sl_http1_span
-	        authority; /* requests: host[:port] of the target if it has one, else of Host; may be empty */
-	sl_http1_span reason;        /* responses; may be empty */
+	sl_http1_span authority; /* requests: host[:port] of the target, else of Host; may be empty */
+	sl_http1_span reason;    /* responses; may be empty */
+	uint64_t repeated;       /* bit 1 << sl_hdr: stood more than once */
 	uint8_t first[SL_HDR_COUNT]; /* 1 + index of the first field of that id; 0: none */
 	struct sl_http1_field fields[SL_HTTP1_FIELDS_MOST];
 };
