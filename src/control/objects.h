@@ -27,7 +27,13 @@ struct sl_objects_options {
  */
 sl_err sl_objects_new(
         struct sl_objects **ret_objects, const struct sl_objects_options *options, struct sl_diag *diag);
-void sl_objects_free(struct sl_objects *os); /* before the store is closed; NULL is fine */
+/*
+ * Refuses writes from here on (SL_ERR_CLOSED) and blocks until every earlier one has ended and its `done` has been called. Call it
+ * before freeing what those callbacks touch. Reading and stopping watches still work.
+ */
+void sl_objects_stop(struct sl_objects *os);
+/* Before the store is closed; stops first, if nobody did. NULL is fine. */
+void sl_objects_free(struct sl_objects *os);
 SL_CLEANUP_DEFINE(sl_objects_free, struct sl_objects *)
 
 /* --- results --- */
@@ -91,13 +97,17 @@ void sl_objects_update(struct sl_objects *os, const struct sl_object_key *key, j
         const struct sl_write_options *options, sl_objects_done_fn done, void *arg);
 void sl_objects_update_status(struct sl_objects *os, const struct sl_object_key *key, json_t *body,
         const struct sl_write_options *options, sl_objects_done_fn done, void *arg);
+/* The same through an autoscaling/v1 Scale. */
+void sl_objects_update_scale(struct sl_objects *os, const struct sl_object_key *key, json_t *scale,
+        const struct sl_write_options *options, sl_objects_done_fn done, void *arg);
 /* `subresource`: "" or "status" or "scale". The patch's reference is taken over. */
 void sl_objects_patch(struct sl_objects *os, const struct sl_object_key *key, const char *subresource,
         enum sl_patch_type type, json_t *patch, const struct sl_write_options *options,
         sl_objects_done_fn done, void *arg);
 /*
- * Removes the object, or where finalizers (also "foregroundDeletion", "orphan") hold it, sets deletionTimestamp; the last finalizer
- * taken out by an update removes it. Errors in result: SL_ERR_NOT_FOUND, SL_ERR_CONFLICT.
+ * Removes the object. A Pod that has spec.nodeName (the runtime took it on) and has not ended gets deletionTimestamp and
+ * deletionGracePeriodSeconds; the runtime stops it and deletes it again with grace 0. An object that finalizers hold (also
+ * "foregroundDeletion", "orphan") gets deletionTimestamp; the last finalizer taken out by an update removes it. Errors in result: SL_ERR_NOT_FOUND, SL_ERR_CONFLICT.
  */
 void sl_objects_delete(struct sl_objects *os, const struct sl_object_key *key,
         const struct sl_write_options *options, sl_objects_done_fn done, void *arg);

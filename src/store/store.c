@@ -43,6 +43,11 @@ sl_err sl_store_load(struct sl_store *s, struct sl_diag *diag)
 	return SL_OK;
 }
 
+void sl_store_flush(struct sl_store *s)
+{
+	s->ops->drain(s->backend);
+}
+
 void sl_store_close(struct sl_store *s)
 {
 	if (!s)

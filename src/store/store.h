@@ -71,6 +71,8 @@ sl_err sl_store_open_sqlite(struct sl_store **ret_store, struct sl_loop *loop, c
 /* Nothing is kept beyond sl_store_close: for tests and --dry-run servers. */
 sl_err sl_store_open_memory(
         struct sl_store **ret_store, struct sl_loop *loop, const struct sl_store_options *options);
+/* Blocks until every write accepted so far is durable or failed, and its callback has run. Not from within a callback. */
+void sl_store_flush(struct sl_store *s);
 /* Finishes every accepted write, runs the callbacks due, then frees. Watches must have been stopped. NULL is fine. */
 void sl_store_close(struct sl_store *s);
 SL_CLEANUP_DEFINE(sl_store_close, struct sl_store *)
@@ -86,7 +88,7 @@ struct sl_object *sl_store_get(struct sl_store *s, const struct sl_object_key *k
 typedef bool (*sl_store_each_fn)(void *arg, struct sl_object *o); /* false ends the walk */
 /*
  * Walks the objects of a kind (of one namespace, or of all where ns is empty) in the order of namespace, then name.
- * `each` must not write to the store.
+ * `each` may update and delete objects, but create none.
  */
 void sl_store_each(
         struct sl_store *s, sl_str group, sl_str plural, sl_str ns, sl_store_each_fn each, void *arg);
