@@ -17,8 +17,8 @@
  * What the caller owes: baseline traffic of the same proxies and the same ticks; an event counted once per burst (burst.h); first
  * attempts, not retried outcomes. Ticks that end because an event happened are fine where requests are assigned at random.
  *
- * Determinism: additions, multiplications, divisions and square-free series only, no libm, so that the same counts give the same bits
- * on every IEEE machine.
+ * Determinism: + - * / and series made of them, no libm and no fused multiply-add, so that the same counts give the same bits on every
+ * IEEE machine.
  * Ownership: embedded by value; allocates nothing.       Threads: one owner.
  */
 #include <stdint.h>
@@ -43,7 +43,7 @@ struct sl_count_test {
 	uint64_t ticks; /* that carried information: both sides had requests and there was an event */
 };
 
-/* psi0 below 1 is taken as 1; psi1 must be above 1 and is otherwise taken as 2. Starts with no evidence: E = 1. */
+/* psi0 is taken into 1..1e6; psi1 must lie above 1, at most at 1e6, and is otherwise taken as 2. Starts with no evidence: E = 1. */
 void sl_count_test_init(struct sl_count_test *t, double psi0, double psi1);
 /* Adds one tick. A tick without events, or with one side silent, carries no information and costs nothing. */
 void sl_count_test_add(struct sl_count_test *t, const struct sl_counts *tick);

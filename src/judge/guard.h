@@ -4,8 +4,10 @@
  * and canary; told of every attempt; a few nanoseconds while all is well.
  *
  * It trips on
- *  - a run of hard failures: k canary failures in a row, in k different bursts, where stable, as seen here in the last seconds, would
- *    have done that with probability <= alpha: ((e_b + 1) / (n_b + 2))^k <= alpha, and k >= min_run. So nothing trips while stable fails as well;
+ *  - a run of hard failures: k >= min_run canary failures in a row, in k different bursts, that stable, failing as it does here lately,
+ *    would hardly have had: with e_b failures in n_b requests, P(k more in a row) = product over i < k of (1 + e_b + i) / (20 + n_b + i)
+ *    (a Beta(1, 19) prior: without any baseline, 5 % is assumed). Runs may begin at any of the n canary requests, so P is held against
+ *    alpha / (2.2 (n + 2) ln^2 (n + 2)), which sums to alpha over all n. Nothing trips while stable fails as well;
  *  - the sequential count test over the same counts: E >= 1 / alpha.
  * It stays tripped until armed again with a new generation; the control plane makes the trip final.
  * Ownership: embedded by value; allocates nothing; all-zero is a guard that is off.       Threads: one worker.
