@@ -50,7 +50,7 @@ json_t *sl_json_getf(const json_t *value, const char *fmt, ...) __attribute__((f
 
 /* The value at the path if it has the type; else the default. Integers also from whole reals; nothing else is converted. */
 const char *sl_json_string(const json_t *value, const char *path, const char *fallback);
-sl_str sl_json_str(const json_t *value, const char *path); /* {NULL, 0} when there is none */
+sl_str sl_json_get_str(const json_t *value, const char *path); /* {NULL, 0} when there is none */
 int64_t sl_json_int(const json_t *value, const char *path, int64_t fallback);
 double sl_json_real(const json_t *value, const char *path, double fallback);
 bool sl_json_bool(const json_t *value, const char *path, bool fallback);
