@@ -201,7 +201,7 @@ static void start_fields(struct parse *ps, const char *line_end)
 	h->content_length = 0;
 	h->status = 0;
 	h->repeated = 0;
-	h->close = h->upgrade = h->expect_100 = h->te_trailers = h->extra_options = false;
+	h->keep_alive = h->close = h->upgrade = h->expect_100 = h->te_trailers = h->extra_options = false;
 	memset(h->first, 0, sizeof(h->first));
 	h->stage = STAGE_FIELDS;
 }
