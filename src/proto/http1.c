@@ -672,8 +672,10 @@ sl_err sl_http1_trailers(
 		return faults[h->fault].err;
 	if (still_cut(&ps))
 		return stuck(&ps);
-	if (h->stage == STAGE_START)
+	if (h->stage == STAGE_START) {
+		h->start_at = 0;
 		start_fields(&ps, p);
+	}
 	SL_TRY(parse_fields(&ps));
 	return finish(&ps, SL_HTTP1_FAULT_NONE);
 }

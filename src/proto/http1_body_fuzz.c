@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	           cut.content_bytes == whole.content_bytes);
 	FUZZ_CHECK(whole.content_bytes == sl_buf_size(&content));
 	check_rechunked(sl_buf_str(&content));
-	if (whole.done && fuzz_parse(&h, trailers.p, trailers.len, FUZZ_TRAILERS, SL_METHOD_OTHER) != SL_OK)
-		FUZZ_CHECK(!"trailers that were passed do not parse");
+	/* what the decoder passed as trailers parses as fields */
+	FUZZ_CHECK(!whole.done || fuzz_parse(&h, trailers.p, trailers.len, FUZZ_TRAILERS, SL_METHOD_OTHER) == SL_OK);
 	return 0;
 }
