@@ -17,6 +17,7 @@
  */
 #include "base/diag.h"
 #include "loop/loop.h"
+#include "os/process.h"
 
 #include <sys/types.h>
 
@@ -47,8 +48,9 @@ struct sl_shim {
 	/* private */
 	struct sl_loop *loop;
 	char *dir;
-	struct sl_io io;
-	struct sl_task told; /* end of turn: on_change */
+	struct sl_io io;           /* the control connection */
+	struct sl_process process; /* the shim, where it is our child: to be waited for */
+	struct sl_io child_io;     /* its pidfd */
 };
 
 struct sl_shim_config {
