@@ -3,7 +3,7 @@
  * Is this object right? Checks against the schema (unknown field, type, required, enum, range, name syntax), then the rules across
  * fields that a kind has (kind_rules.c). Each problem goes to the diag with its path, Kubernetes' cause word and the remedy.
  * Cause words: FieldValueUnknown, FieldValueTypeInvalid, FieldValueRequired, FieldValueNotSupported, FieldValueInvalid,
- * FieldValueDuplicate, FieldValueTooLong, FieldValueTooMany.
+ * FieldValueDuplicate, FieldValueForbidden, FieldValueTooLong, FieldValueTooMany; of warnings also Warning.
  * Ownership: nothing is kept.       Threads: any; pure.
  */
 #include "model/kind.h"
@@ -17,7 +17,8 @@ enum sl_unknown {
 enum { SL_OBJECT_DEPTH_MOST = 64 }; /* of nesting, everywhere in model */
 
 /*
- * The whole object, metadata included. `warnings` gets unknown fields under SL_UNKNOWN_WARN (may be NULL).
+ * The whole object, metadata included. `warnings` (may be NULL) gets unknown fields under SL_UNKNOWN_WARN, and what is allowed
+ * but likely not meant.
  * Errors: SL_ERR_BAD_REQUEST (an unknown field under SL_UNKNOWN_ERROR), SL_ERR_INVALID (anything else).
  */
 sl_err sl_validate(const struct sl_kind *kind, const json_t *obj, enum sl_unknown unknown,
