@@ -23,7 +23,7 @@ static void fill_value(const struct sl_schema_field *f, json_t *value)
 		json_array_foreach(value, i, sub) fill_object(f->type, sub);
 		break;
 	case SL_SHAPE_MAP:
-		SL_JSON_FOR (value, key, sub)
+		SL_OBJ_FOR (value, key, sub)
 			fill_object(f->type, sub);
 		break;
 	}
@@ -117,7 +117,7 @@ static void secret_defaults(json_t *obj)
 		return;
 	if (!json_is_object(json_object_get(obj, "data")))
 		json_object_set_new(obj, "data", json_object());
-	SL_JSON_FOR (clear, key, value)
+	SL_OBJ_FOR (clear, key, value)
 		json_object_set_new(json_object_get(obj, "data"), key, base64(sl_json_str(value)));
 	json_object_del(obj, "stringData");
 }
@@ -210,7 +210,7 @@ static void carry_all_but_status(const json_t *old, json_t *obj)
 
 	json_object_foreach_safe(obj, next, key, value) if (strcmp(key, "status") != 0)
 	        json_object_del(obj, key);
-	SL_JSON_FOR (old, key, value)
+	SL_OBJ_FOR (old, key, value)
 		if (strcmp(key, "status") != 0)
 			json_object_set_new(obj, key, json_deep_copy(value));
 	if (version)

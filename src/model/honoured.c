@@ -91,7 +91,7 @@ static void walk_field(struct walk *w, const struct sl_schema_field *f, const js
 		}
 		break;
 	case SL_SHAPE_MAP:
-		SL_JSON_FOR (v, key, sub) {
+		SL_OBJ_FOR (v, key, sub) {
 			at = sl_path_entry(&w->path, key);
 			walk_value(w, f, sub);
 			sl_path_pop(&w->path, at);

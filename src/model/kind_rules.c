@@ -139,7 +139,7 @@ static void check_data_keys(struct sl_validator *v, const json_t *obj, const cha
 	const char *key;
 	json_t *value;
 
-	SL_JSON_FOR (map, key, value) {
+	SL_OBJ_FOR (map, key, value) {
 		size_t len = strlen(key);
 
 		if (len == 0 || len > 253 ||
@@ -162,7 +162,7 @@ static void data_rules(struct sl_validator *v, const json_t *obj)
 	check_data_keys(v, obj, "data");
 	check_data_keys(v, obj, "binaryData");
 	check_data_keys(v, obj, "stringData");
-	SL_JSON_FOR (binary, key, value)
+	SL_OBJ_FOR (binary, key, value)
 		if (json_object_get(data, key))
 			sl_validator_bad_at(v, "binaryData", "FieldValueDuplicate",
 			        "the key \"%.63s\" also stands in data", key);
@@ -199,7 +199,7 @@ static void check_http_match(struct sl_validator *v, const json_t *match)
 	for (size_t i = 0; i < SL_ARRAY_COUNT(single); i++)
 		check_string_match(v, json_object_get(match, single[i]), single[i]);
 	for (size_t i = 0; i < SL_ARRAY_COUNT(maps); i++)
-		SL_JSON_FOR (json_object_get(match, maps[i]), key, value)
+		SL_OBJ_FOR (json_object_get(match, maps[i]), key, value)
 			check_string_match(v, value, maps[i]);
 }
 

@@ -171,7 +171,7 @@ static sl_err map_reqs(
 	const char *key;
 	json_t *value;
 
-	SL_JSON_FOR (map, key, value) {
+	SL_OBJ_FOR (map, key, value) {
 		if (!json_is_string(value))
 			return sl_diag_fail(diag, SL_ERR_INVALID, NULL, "FieldValueTypeInvalid",
 			        "the value of label %.63s must be a string", key);

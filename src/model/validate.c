@@ -377,7 +377,7 @@ static void check_map(struct sl_validator *v, const struct sl_schema_field *f, c
 		wrong_type(v, map, "an object");
 		return;
 	}
-	SL_JSON_FOR (map, key, value) {
+	SL_OBJ_FOR (map, key, value) {
 		size_t at = sl_path_entry(&v->path, key);
 
 		wrong = keys ? sl_name_label_key(sl_str_c(key)) : NULL;
@@ -413,7 +413,7 @@ static void check_object(struct sl_validator *v, const struct sl_schema_type *ty
 	const char *key;
 	json_t *value;
 
-	SL_JSON_FOR (obj, key, value) {
+	SL_OBJ_FOR (obj, key, value) {
 		const struct sl_schema_field *f = sl_schema_field(type, sl_str_c(key));
 
 		if (f && !json_is_null(value)) /* null is absence */
@@ -519,7 +519,7 @@ static void prune_value(const struct sl_schema_field *f, json_t *value)
 		json_array_foreach(value, i, sub) prune(f->type, sub);
 		break;
 	case SL_SHAPE_MAP:
-		SL_JSON_FOR (value, key, sub)
+		SL_OBJ_FOR (value, key, sub)
 			prune(f->type, sub);
 		break;
 	}
