@@ -172,17 +172,17 @@ void sl_task_cancel(struct sl_loop *loop, struct sl_task *task)
 
 static void run_tasks(struct sl_loop *loop)
 {
-	/* Tasks deferred from here on belong to the next turn: a marker ends this turn's share. It stays cancellable in between. */
-	struct sl_task end = { 0 }, *task;
+	struct sl_task *task;
 
 	if (!loop->tasks)
 		return;
-	sl_loop_defer(loop, &end);
-	while ((task = loop->tasks) != &end) {
+	/* Tasks deferred from here on belong to the next turn: a marker ends this turn's share, whatever is cancelled meanwhile. */
+	sl_loop_defer(loop, &loop->tasks_marker);
+	while ((task = loop->tasks) != &loop->tasks_marker) {
 		sl_task_cancel(loop, task);
 		task->fn(loop, task);
 	}
-	sl_task_cancel(loop, &end);
+	sl_task_cancel(loop, &loop->tasks_marker);
 }
 
 void sl_loop_free_later(struct sl_loop *loop, struct sl_dead *node, void (*fn)(void *object), void *object)

@@ -72,7 +72,7 @@ struct sl_loop {
 	uint32_t events_most;
 	struct epoll_event *events;
 	struct sl_wheel wheel;
-	struct sl_task *tasks, **tasks_end;
+	struct sl_task *tasks, **tasks_end, tasks_marker;
 	struct sl_dead *dead;
 	struct sl_io wake;    /* eventfd, edge-triggered and never read */
 	struct sl_msg *inbox; /* atomic; newest first */

@@ -16,6 +16,7 @@ struct sl_listener {
 	void (*fn)(struct sl_listener *l, int fd, const struct sl_addr *peer);
 	void *user;
 	uint64_t accepted_count;
+	bool held;
 };
 
 /* Errors: as sl_listen. */
@@ -23,5 +24,7 @@ sl_err sl_listener_start(struct sl_listener *l, struct sl_loop *loop, const stru
         const struct sl_listen_options *options,
         void (*fn)(struct sl_listener *l, int fd, const struct sl_addr *peer), void *user,
         struct sl_diag *diag);
+/* Held, it accepts none: they wait in the backlog. */
+void sl_listener_hold(struct sl_listener *l, bool hold);
 /* Stops accepting and closes; removes a unix socket's file. Fine on one not started but zeroed, and twice. */
 void sl_listener_stop(struct sl_listener *l);

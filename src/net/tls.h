@@ -34,8 +34,6 @@ struct sl_tls_config {
 sl_err sl_tls_ctx_new(struct sl_tls_ctx **ret_ctx, const struct sl_tls_config *config, struct sl_diag *diag);
 struct sl_tls_ctx *sl_tls_ctx_ref(struct sl_tls_ctx *ctx);
 void sl_tls_ctx_unref(struct sl_tls_ctx *ctx); /* NULL is fine */
-/* OpenSSL's SSL_CTX, for a library that needs it (libcurl). */
-void *sl_tls_ctx_native(struct sl_tls_ctx *ctx);
 
 /*
  * Opens one end. A client checks the peer's certificate against `peer_name` (DNS name or IP address; also sent as SNI when a name);

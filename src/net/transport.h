@@ -18,7 +18,8 @@ struct sl_transport;
 
 struct sl_transport_ops {
 	void (*on_open)(struct sl_transport *t); /* connected, handshake over; may be NULL */
-	/* t->in has grown. Consume by sl_buf_consume; what is left stays. At read_most_bytes reading halts until there is room again. */
+	/* t->in has grown. Consume by sl_buf_consume; what is left stays. At read_most_bytes reading halts; whoever consumes later,
+	   outside on_read, calls sl_transport_resume. */
 	void (*on_read)(struct sl_transport *t);
 	/* The peer ended its side; we may still write. NULL: the transport closes by itself, after writing what is queued. */
 	void (*on_eof)(struct sl_transport *t);
@@ -61,16 +62,20 @@ struct sl_transport {
 	struct sl_buf wire_in; /* TLS: ciphertext not yet decrypted */
 	struct sl_tls *tls;    /* NULL: plain */
 	struct sl_task flush;  /* end of turn: one send for all that was written in it */
-	struct sl_task again;  /* end of turn: read on after a halt */
-	struct sl_timer timer;
+	struct sl_task
+	        again; /* end of turn: on_open of an accepted one; reading on after a halt or a long read */
+	struct sl_task ended;  /* end of turn: on_close */
+	struct sl_timer timer; /* of opening, then of closing */
 	struct sl_addr peer;
-	sl_err end; /* why, once known */
-	bool got_eof, over_high, halted, readable, in_callback, told_close, told_eof;
+	sl_err end;    /* why, once known */
+	bool readable; /* no EAGAIN since the last edge */
+	bool got_eof;  /* the peer ended its side */
+	bool told_eof, told_open, over_high, halted;
 	uint64_t bytes_in, bytes_out; /* on the wire */
 	char why_text[160];
 };
 
-/* `limits` may be NULL. Re-initialises a closed one too. */
+/* `t` is zeroed or was through _fini; `limits` may be NULL. */
 void sl_transport_init(struct sl_transport *t, struct sl_loop *loop, const struct sl_transport_ops *ops,
         const struct sl_transport_limits *limits, void *user);
 /* Frees what is held; aborts silently when still open. Fine on an all-zero one. */
@@ -84,7 +89,7 @@ void sl_transport_start(struct sl_transport *t, int fd, struct sl_tls_ctx *ctx, 
 void sl_transport_connect(
         struct sl_transport *t, const struct sl_addr *to, struct sl_tls_ctx *ctx, const char *peer_name);
 
-/* Queues bytes; they leave at the end of the turn. Ignored once closing. Never refuses: ask _full first, stop until on_drain. */
+/* Queues bytes; they leave at the end of the turn. From on_open on, ignored otherwise. Never refuses: ask _full, stop until on_drain. */
 void sl_transport_write(struct sl_transport *t, const void *p, size_t n_bytes);
 static inline void sl_transport_write_str(struct sl_transport *t, sl_str s)
 {

@@ -42,7 +42,7 @@ static inline void sl_fault_after(int fd, bool writing, size_t wanted_bytes, siz
 }
 #endif
 
-/* Applies `plan` to the descriptor in this thread until it is cleared; false where this build cannot (skip the test then). */
+/* Applies `plan` to the descriptor in this thread until it is cleared or closed by sl_fd_close; false where this build cannot (skip the test then). */
 bool sl_fault_set(int fd, const struct sl_fault *plan);
 void sl_fault_clear(int fd);
 /* Takes one descriptor whose readiness a faked result hid; -1 when there is none. */

@@ -1,5 +1,7 @@
 #include "os/socket.h"
 
+#include "os/io.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -15,8 +17,11 @@ static void set_option(int fd, int level, int name, int value)
 
 void sl_fd_close(int *fd)
 {
-	if (*fd >= 0)
+	if (*fd >= 0) {
+		if (SL_FAULT_ON)
+			sl_fault_clear(*fd); /* the number will be another's */
 		close(*fd);
+	}
 	*fd = -1;
 }
 
