@@ -89,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	FUZZ_CHECK(whole.content_bytes == sl_buf_size(&content));
 	check_rechunked(sl_buf_str(&content));
 	/* what the decoder passed as trailers parses as fields */
-	FUZZ_CHECK(!whole.done || fuzz_parse(&h, trailers.p, trailers.len, FUZZ_TRAILERS, SL_METHOD_OTHER) == SL_OK);
+	FUZZ_CHECK(!whole.done ||
+	           fuzz_parse(&h, trailers.p, trailers.len, FUZZ_TRAILERS, SL_METHOD_OTHER) == SL_OK);
 	return 0;
 }

@@ -35,7 +35,10 @@ SL_CLEANUP_DEFINE(sl_json_unref, json_t *)
 sl_err sl_json_parse(
         sl_str text, const struct sl_json_limits *limits, json_t **ret_value, struct sl_diag *diag);
 
-/* Adds the text: compact with sorted keys, so equal values give equal bytes; or indented by `indent` columns, keys in their order. */
+/*
+ * Adds the text: compact with sorted keys, so equal values give equal bytes; or indented by `indent` columns, keys in their order.
+ * Reals have the fewest digits that read back as the same values.
+ */
 void sl_json_dump(struct sl_buf *out, const json_t *value);
 void sl_json_dump_pretty(struct sl_buf *out, const json_t *value, int indent);
 
@@ -71,7 +74,10 @@ static inline json_t *sl_json_str_new(sl_str s) /* must be UTF-8; NULL otherwise
 	return json_stringn(s.p ? s.p : "", s.len);
 }
 
-/* SL_JSON_FOR(item, array): borrowed items; nothing happens for NULL or another type. */
-#define SL_JSON_FOR(item, array)                                                                           \
-	for (size_t item##_i_ = 0, item##_n_ = json_array_size(array); item##_i_ < item##_n_; item##_i_++) \
-		for (json_t *item = json_array_get((array), item##_i_); item; item = NULL)
+/* SL_JSON_FOR(item, array): borrowed items; break and continue work; nothing happens for NULL or another type. */
+#define SL_JSON_FOR(item, array)                                               \
+	for (size_t item##_i_ = 0, item##_go_ = 1; item##_go_; item##_go_ = 0) \
+		for (json_t * item; (item = json_array_get((array), item##_i_)) != NULL; item##_i_++)
+
+/* The fewest digits (15 or 17) that read back as the same value. dst gets at most 32 bytes with the NUL; returns the length. */
+size_t sl_json_format_real(char dst[32], double v);

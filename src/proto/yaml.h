@@ -1,8 +1,9 @@
 #pragma once
 /*
  * YAML as Kubernetes reads and writes it: one or more documents to JSON values and back, with the meaning sigs.k8s.io/yaml gives them.
- * Plain scalars are null, booleans (true/false, yes/no, on/off and y/n as in YAML 1.1), integers or reals; quoted ones stay strings.
- * Anchors, aliases and merge keys work, within a bound on what they expand to. Duplicate keys are refused.
+ * Plain scalars are null, booleans (true/false, yes/no, on/off and y/n as in YAML 1.1), integers (also 0x, 0b, 0o and 0777), reals (whole
+ * ones become integers) or strings; quoted ones stay strings, and so do keys, as they are written. Anchors, aliases and merge keys
+ * work, within a bound on what they expand to. Duplicate keys, NUL, infinities and tags beyond the JSON types are refused.
  * Ownership: as json.h.       Threads: any; no globals.
  */
 #include "proto/json.h"
@@ -27,5 +28,8 @@ struct sl_yaml_limits {
 sl_err sl_yaml_parse(
         sl_str text, const struct sl_yaml_limits *limits, json_t **ret_documents, struct sl_diag *diag);
 
-/* Adds one document in block style without a "---", ending in a newline; what reads back as something else is quoted. */
+/*
+ * Adds one document in block style with sorted keys, without a "---", ending in a newline: what kubectl -o yaml prints. A string that would
+ * be read back as something else, here or by another YAML reader, is quoted.
+ */
 void sl_yaml_dump(struct sl_buf *out, const json_t *value);
