@@ -425,8 +425,8 @@ static void on_event(void *arg, const struct sl_store_event *event)
 {
 	struct sl_publisher *p = arg;
 
-	if (event->type != SL_STORE_BOOKMARK)
-		sl_loop_defer(p->options.loop, &p->translate);
+	(void)event;
+	sl_loop_defer(p->options.loop, &p->translate);
 }
 
 /* ---- what proxies say ---- */
