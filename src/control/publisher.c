@@ -596,6 +596,14 @@ bool sl_publisher_endpoint_idle(const struct sl_publisher *p, sl_str address, ui
 	return since && acked(p, since) && in_flight(p, key, since) == 0;
 }
 
+sl_str sl_publisher_revision_of(const struct sl_publisher *p, sl_str rollout, sl_str cluster)
+{
+	struct sl_map_node *node = sl_map_get(&p->aliases, cluster);
+	sl_str hash = node ? sl_str_c(SL_MAP_ENTRY(node, struct alias, node)->revision) : SL_STR_NONE, name;
+
+	return sl_str_split(&hash, '|', &name) && sl_str_eq(name, rollout) ? hash : SL_STR_NONE;
+}
+
 const struct sl_xds_push *sl_publisher_push(const struct sl_publisher *p)
 {
 	return p->push;

@@ -47,3 +47,5 @@ bool sl_publisher_revision_unused(
         const struct sl_publisher *p, sl_str rollout, sl_str hash, uint64_t *ret_in_flight);
 /* The same for one endpoint, and nothing is in flight there either: its process may be stopped. */
 bool sl_publisher_endpoint_idle(const struct sl_publisher *p, sl_str address, uint32_t port);
+/* The hash of the revision a cluster stands for, when it is one of that rollout's; else empty. Also for clusters that have left the mesh. */
+sl_str sl_publisher_revision_of(const struct sl_publisher *p, sl_str rollout, sl_str cluster);

@@ -164,7 +164,7 @@ struct sl_rollout_status {
 	int32_t step_index;                     /* == step_count: all done */
 	char step_hash[SL_ROLLOUT_HASH_SIZE];   /* currentStepHash */
 	char pod_hash[SL_ROLLOUT_HASH_SIZE];    /* currentPodHash */
-	char stable_hash[SL_ROLLOUT_HASH_SIZE]; /* stableRS; "" until the first deploy is available */
+	char stable_hash[SL_ROLLOUT_HASH_SIZE]; /* stableRS; the first deploy is stable at once */
 	bool abort;
 	sl_nsec aborted_at; /* 0: not aborted */
 	bool promote_full;
@@ -185,8 +185,10 @@ struct sl_rollout_status {
 	bool preview_checkpoint;                 /* scaleUpPreviewCheckPoint */
 
 	/* Ours (status.sluice): */
-	uint64_t
-	        attempt; /* grows with every start, restart and retry of an update; names judge, guard and AnalysisRuns */
+	/* Grows with every start, restart and retry of an update: the generation of judge and guard. */
+	uint64_t attempt;
+	/* Names AnalysisRuns. Grows with attempt, and when the user goes on after an inconclusive run. */
+	uint64_t analysis_attempt;
 	sl_nsec started_at;                      /* of this attempt */
 	sl_nsec step_since;                      /* when the current step began */
 	sl_nsec progress_at;                     /* last sign of progress, for the deadline */
@@ -219,8 +221,8 @@ enum sl_rollout_analysis_phase {
 
 struct sl_rollout_analysis {
 	enum sl_rollout_analysis_phase phase;
-	uint64_t attempt; /* of the status that asked for it; a run of another attempt is not looked at */
-	int32_t step;     /* step runs only: the step index that asked for it */
+	uint64_t attempt; /* the status.analysis_attempt it was made for; runs of another are not looked at */
+	int32_t step;     /* step runs only: the step index it was made for */
 	sl_str text;      /* its message, for the log and the abort reason */
 };
 
@@ -229,7 +231,8 @@ enum sl_rollout_verdict { SL_ROLLOUT_HOLD, SL_ROLLOUT_WORSE, SL_ROLLOUT_NOT_WORS
 struct sl_rollout_seen {
 	const struct sl_rollout_rs *sets; /* every ReplicaSet of the Rollout, any order, also those at 0 */
 	size_t set_count;
-	bool weights_acked; /* every proxy has acknowledged the epoch that carries exactly status.weight_* and hashes */
+	/* Every proxy has acknowledged the epoch that carries exactly status.weight_*, the hashes they belong to, and active_hash. */
+	bool weights_acked;
 
 	struct sl_rollout_analysis step_analysis, background_analysis; /* canary */
 	struct sl_rollout_analysis pre_analysis, post_analysis;        /* blueGreen */
@@ -285,13 +288,13 @@ struct sl_rollout_plan {
 
 	const struct sl_rollout_scale *scales; /* every ReplicaSet that should exist, in no order */
 	size_t scale_count;
-	/* Where requests to the Service go; sums to max_weight, or empty while nothing is ready. Publish as one epoch. */
+	/* Where requests to the Service go; publish as one epoch. Sums to max_weight; empty only while no ReplicaSet exists. */
 	const struct sl_rollout_destination *destinations;
 	size_t destination_count;
 	const int32_t *routes; /* indices of the setHeaderRoute / setMirrorRoute steps in force, in order */
 	size_t route_count;
 
-	/* Which runs should be alive now; all others of this Rollout are to be terminated. Named by status.attempt (and step_index). */
+	/* Which runs should be alive now; all others of this Rollout are to be terminated. Named by status.analysis_attempt and step_index. */
 	bool want_step_analysis, want_background_analysis, want_pre_analysis, want_post_analysis;
 	/* The judge should count and the guard should be armed, with generation status.attempt, for canary_hash against stable_hash. */
 	bool watch;
