@@ -1,0 +1,210 @@
+/* sluiced: the control plane. Wiring only: arguments, order of starting and stopping. */
+#include "base/log.h"
+#include "control/api.h"
+#include "control/controllers.h"
+#include "control/kubeconfig.h"
+#include "loop/loop.h"
+#include "loop/signals.h"
+#include "os/file.h"
+#include "runtime/shim.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXIT_BAD_USAGE = 2 };
+
+struct arguments {
+	const char *data_dir;
+	const char *listen;
+	const char *store;
+	const char *runtime;
+	const char *proxy;
+};
+
+/* clang-format off */
+static const struct {
+	const char *name, *value, *words, *help;
+	size_t at;
+} rows[] = {
+	{ "data-dir", "DIR",       NULL,           "where everything is kept; required",         offsetof(struct arguments, data_dir) },
+	{ "listen",   "ADDR:PORT", NULL,           "the API's address [127.0.0.1:6443]; port 0: any free one", offsetof(struct arguments, listen) },
+	{ "store",    "STORE",     "sqlite",       "where state is kept: sqlite [sqlite]",       offsetof(struct arguments, store) },
+	{ "runtime",  "RUNTIME",   "process|none", "what runs Pods: process, none [process]",    offsetof(struct arguments, runtime) },
+	{ "proxy",    "on|off",    "on|off",       "run this node's proxy [on]",                 offsetof(struct arguments, proxy) },
+};
+/* clang-format on */
+
+enum { OPTION_HELP = 1000, OPTION_VERSION };
+
+static void print_help(FILE *to)
+{
+	fprintf(to, "usage: sluiced --data-dir DIR [OPTION...]\n\nThe control plane of sluice.\n\n");
+	for (size_t i = 0; i < SL_ARRAY_COUNT(rows); i++)
+		fprintf(to, "  --%s %-*s %s\n", rows[i].name, (int)(20 - strlen(rows[i].name)), rows[i].value,
+		        rows[i].help);
+	fprintf(to, "  --version\n  --help\n");
+}
+
+static bool is_word(const char *words, const char *word)
+{
+	sl_str rest = sl_str_c(words), one;
+	for (bool more = true; more;) {
+		more = sl_str_split(&rest, '|', &one);
+		if (sl_str_eq_c(one, word))
+			return true;
+	}
+	return false;
+}
+
+static _Noreturn void bad_usage(const char *fmt, const char *a, const char *b)
+{
+	fprintf(stderr, "error: ");
+	fprintf(stderr, fmt, a, b);
+	fprintf(stderr, "; see sluiced --help\n");
+	exit(EXIT_BAD_USAGE);
+}
+
+static void take(struct arguments *a, size_t row, const char *value)
+{
+	if (rows[row].words && !is_word(rows[row].words, value))
+		bad_usage("--%s: not one of %s", rows[row].name, rows[row].words);
+	*(const char **)(void *)((char *)a + rows[row].at) = value;
+}
+
+static void parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	struct option options[SL_ARRAY_COUNT(rows) + 3] = { 0 };
+	for (size_t i = 0; i < SL_ARRAY_COUNT(rows); i++)
+		options[i] = (struct option) { rows[i].name, required_argument, NULL, (int)i };
+	options[SL_ARRAY_COUNT(rows)] = (struct option) { "help", no_argument, NULL, OPTION_HELP };
+	options[SL_ARRAY_COUNT(rows) + 1] = (struct option) { "version", no_argument, NULL, OPTION_VERSION };
+	int option;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == OPTION_HELP) {
+			print_help(stdout);
+			exit(EXIT_SUCCESS);
+		}
+		if (option == OPTION_VERSION) {
+			printf("sluiced %s\n", SL_VERSION);
+			exit(EXIT_SUCCESS);
+		}
+		if (option < 0 || option >= (int)SL_ARRAY_COUNT(rows))
+			exit(EXIT_BAD_USAGE); /* getopt has said why */
+		take(a, (size_t)option, optarg);
+	}
+	if (optind < argc)
+		bad_usage("%s is no option%s", argv[optind], "");
+	if (!a->data_dir)
+		bad_usage("--%s is required%s", "data-dir", "");
+}
+
+/* --- running --- */
+
+struct program {
+	struct arguments arguments;
+	struct sl_loop loop;
+	struct sl_signals signals;
+	struct sl_store *store;
+	struct sl_objects *objects;
+	struct sl_ca *ca;
+	struct sl_controllers *controllers;
+	struct sl_api *api;
+};
+
+static const int stop_signals[] = { SIGTERM, SIGINT, 0 };
+
+static void on_signal(struct sl_signals *s, int signo)
+{
+	struct program *p = SL_CONTAINER_OF(s, struct program, signals);
+	sl_log(SL_LOG_INFO, "sluiced", "stopping: %s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	sl_loop_stop(&p->loop);
+}
+
+static sl_err open_state(struct program *p, struct sl_diag *diag)
+{
+	const char *dir = p->arguments.data_dir;
+	SL_CLEANUP(sl_free) char *path = sl_asprintf("%s/state.db", dir);
+	sl_err err = sl_dir_make(dir, 0700);
+	if (err != SL_OK)
+		return sl_diag_fail(diag, err, NULL, NULL, "%s: %s", dir, sl_err_text(err));
+	SL_TRY(sl_store_open_sqlite(&p->store, &p->loop, path, NULL, diag));
+	SL_TRY(sl_ca_open(&p->ca, dir, diag));
+	const struct sl_objects_options options = { .loop = &p->loop, .store = p->store, .data_dir = dir };
+	return sl_objects_new(&p->objects, &options, diag);
+}
+
+static sl_err start_controllers(struct program *p, struct sl_diag *diag)
+{
+	const struct sl_controllers_options options = {
+		.loop = &p->loop,
+		.objects = p->objects,
+		.data_dir = p->arguments.data_dir,
+		.run_processes = strcmp(p->arguments.runtime, "process") == 0,
+		.run_proxy = strcmp(p->arguments.proxy, "on") == 0,
+	};
+	return sl_controllers_start(&p->controllers, &options, diag);
+}
+
+static sl_err start_api(struct program *p, struct sl_diag *diag)
+{
+	struct sl_api_options options = { .loop = &p->loop,
+		.objects = p->objects,
+		.ca = p->ca,
+		.logs = sl_controllers_logs,
+		.logs_arg = p->controllers };
+	sl_err err = sl_addr_parse(&options.listen, sl_str_c(p->arguments.listen));
+	if (err != SL_OK)
+		return sl_diag_fail(diag, err, NULL, NULL, "--listen %s: give ADDR:PORT, as 127.0.0.1:6443",
+		        p->arguments.listen);
+	SL_TRY(sl_api_start(&p->api, &options, diag));
+	SL_CLEANUP(sl_free) char *path = sl_asprintf("%s/kubeconfig", p->arguments.data_dir);
+	return sl_kubeconfig_write(p->ca, path, sl_api_url(p->api), diag);
+}
+
+static sl_err start(struct program *p, struct sl_diag *diag)
+{
+	SL_TRY(sl_loop_init(&p->loop, NULL));
+	SL_TRY(sl_signals_start(&p->loop, &p->signals, stop_signals, on_signal));
+	SL_TRY(open_state(p, diag));
+	SL_TRY(start_controllers(p, diag));
+	return start_api(p, diag);
+}
+
+static void stop(struct program *p)
+{
+	sl_api_stop(p->api);
+	sl_controllers_stop(p->controllers);
+	sl_objects_free(p->objects);
+	sl_store_close(p->store);
+	sl_ca_free(p->ca);
+	sl_signals_stop(&p->loop, &p->signals);
+	sl_loop_fini(&p->loop);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "shim") == 0)
+		return sl_shim_main(argc - 1, argv + 1);
+
+	static struct program p = {
+		.arguments = { .listen = "127.0.0.1:6443",
+		        .store = "sqlite",
+		        .runtime = "process",
+		        .proxy = "on" },
+		.signals = { .io = { .fd = -1 } },
+	};
+	SL_CLEANUP(sl_diag_fini) struct sl_diag diag = { 0 };
+	parse_arguments(argc, argv, &p.arguments);
+	sl_signals_block(stop_signals);
+	sl_err err = start(&p, &diag);
+	if (err == SL_OK) {
+		printf("ready api=%s\n", sl_api_url(p.api));
+		fflush(stdout);
+		sl_loop_run(&p.loop);
+	} else {
+		fprintf(stderr, "error: %s\n", diag.count ? sl_diag_text(&diag) : sl_err_text(err));
+	}
+	stop(&p);
+	return err == SL_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
