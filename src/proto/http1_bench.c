@@ -1,6 +1,6 @@
 /*
  * Nanoseconds to parse one head, for heads as they come. Prints one line each, and what a proxied request costs: its request and response.
- * Usage: proto_http1_bench [rounds]; the least of the rounds is printed, as the one least disturbed.
+ * usage: proto_http1_bench [--json]; the least of some rounds is printed, as the one least disturbed.
  */
 #include "base/mem.h"
 #include "proto/http1.h"
@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { PARSES = 200000 };
+enum { PARSES = 200000, ROUNDS = 15 };
+enum { REQUEST = 2, RESPONSE = 5 }; /* the rows that stand for a proxied request */
 
 static const struct {
 	const char *name;
@@ -72,22 +73,35 @@ static double round_ns(size_t which)
 	return (now_ns() - from) / PARSES;
 }
 
+static void print_json(const double *ns)
+{
+	printf("{\"bench\": \"codec\", \"heads\": [");
+	for (size_t i = 0; i < SL_ARRAY_COUNT(heads); i++)
+		printf("%s{\"name\": \"%s\", \"bytes\": %zu, \"ns\": %.1f}", i ? ", " : "", heads[i].name,
+		        heads[i].head.len, ns[i]);
+	printf("], \"us_per_request\": %.3f}\n", (ns[REQUEST] + ns[RESPONSE]) / 1000);
+}
+
+static void print_table(const double *ns)
+{
+	for (size_t i = 0; i < SL_ARRAY_COUNT(heads); i++)
+		printf("%-30s %5zu bytes %7.1f ns\n", heads[i].name, heads[i].head.len, ns[i]);
+	printf("both heads of a request (%s; %s): %.3f us\n", heads[REQUEST].name, heads[RESPONSE].name,
+	        (ns[REQUEST] + ns[RESPONSE]) / 1000);
+}
+
 int main(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 15;
+	bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
 	double least[SL_ARRAY_COUNT(heads)];
 
-	for (int r = 0; r < rounds; r++) {
+	for (int r = 0; r < ROUNDS; r++) {
 		for (size_t i = 0; i < SL_ARRAY_COUNT(heads); i++) {
 			double ns = round_ns(i);
 
 			least[i] = r == 0 || ns < least[i] ? ns : least[i];
 		}
 	}
-	for (size_t i = 0; i < SL_ARRAY_COUNT(heads) && rounds > 0; i++)
-		printf("%-30s %5zu bytes %7.1f ns\n", heads[i].name, heads[i].head.len, least[i]);
-	if (rounds > 0)
-		printf("both heads, service to service and nginx: %.3f us of the 0.25 us budget\n",
-		        (least[2] + least[5]) / 1000);
+	(json ? print_json : print_table)(least);
 	return 0;
 }
