@@ -133,6 +133,7 @@ static void reconcile(struct sl_rollout_ctl *ctl)
 	seen.set_count = sets.count;
 	seen.weights_acked = sl_publisher_in_force(ctl->all->publisher, o->resource_version);
 	sl_rollout_evidence_seen(ctl, &seen);
+	sl_rollout_analysis_seen(ctl, o, &status, &arena, &seen);
 	sl_rollout_decide(&plan, &arena, &spec, &status, &seen, now);
 	sl_rollout_evidence_watch(ctl, &plan);
 	if (plan.changed || evidence_is_due(ctl, now) ||
@@ -143,6 +144,7 @@ static void reconcile(struct sl_rollout_ctl *ctl)
 		start_write(ctl, o, &plan, now);
 	} else { /* what was decided stands in the status: now it is carried out */
 		sl_rollout_sets_apply(ctl, o, krm, &sets, &plan, revision);
+		sl_rollout_analysis_apply(ctl, o, krm, &plan);
 	}
 	if (plan.again_at <= now)
 		plan.again_at = now + SL_MSEC(1);
@@ -171,6 +173,7 @@ static void ctl_free(void *object)
 	struct sl_rollout_ctl *ctl = object;
 
 	sl_rollout_evidence_fini(&ctl->evidence);
+	sl_rollout_analysis_fini(ctl);
 	sl_free(ctl->ns);
 	sl_free(ctl->name);
 	sl_free(ctl->full);
@@ -260,6 +263,7 @@ void sl_rollouts_load(struct sl_rollouts *r, sl_str node, const struct sl_load_r
 	SL_MAP_FOR (found, &r->ctls) {
 		struct sl_rollout_ctl *ctl = SL_MAP_ENTRY(found, struct sl_rollout_ctl, node);
 		struct sl_counts tick = { 0 };
+		bool proven;
 
 		for (size_t i = 0; i < report->cluster_count; i++) {
 			sl_str hash = sl_publisher_revision_of(
@@ -268,7 +272,9 @@ void sl_rollouts_load(struct sl_rollouts *r, sl_str node, const struct sl_load_r
 			if (hash.len)
 				sl_rollout_evidence_cluster(ctl, node, &report->clusters[i], hash, &tick);
 		}
-		if (sl_rollout_evidence_tick(ctl, &tick, report->interval))
+		proven = sl_rollout_evidence_tick(ctl, &tick, report->interval);
+
+		if (sl_rollout_analysis_tick(ctl, &tick) || proven)
 			again(ctl);
 	}
 }

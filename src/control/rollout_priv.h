@@ -37,6 +37,14 @@ struct sl_rollout_evidence {
 	struct sl_revision_count *counts;
 };
 
+/* The judge of one AnalysisRun, while it runs. */
+struct sl_analysis_judge {
+	struct sl_analysis_judge *next;
+	struct sl_judge judge;
+	char name[256]; /* of the AnalysisRun */
+	bool reported;  /* its verdict was seen by the engine's caller */
+};
+
 struct sl_rollout_ctl {
 	struct sl_map_node node; /* by "namespace/name" */
 	struct sl_rollouts *all;
@@ -47,6 +55,7 @@ struct sl_rollout_ctl {
 	char *ns, *name, *full;
 	bool gone;
 	struct sl_rollout_evidence evidence;
+	struct sl_analysis_judge *analyses;
 	sl_nsec evidence_written_at; /* status.sluice.evidence follows at most once a second */
 };
 
@@ -104,3 +113,15 @@ void sl_rollout_evidence_cluster(struct sl_rollout_ctl *ctl, sl_str node,
         const struct sl_load_cluster *cluster, sl_str hash, struct sl_counts *tick);
 bool sl_rollout_evidence_tick(struct sl_rollout_ctl *ctl, const struct sl_counts *tick, sl_nsec interval);
 void sl_rollout_evidence_fini(struct sl_rollout_evidence *e);
+
+/* ---- rollout_analysis.c ---- */
+
+/* The state of this attempt's step analysis, for the engine; brings the AnalysisRuns' statuses up to date on the way. */
+void sl_rollout_analysis_seen(struct sl_rollout_ctl *ctl, const struct sl_object *rollout,
+        const struct sl_rollout_status *status, struct sl_arena *arena, struct sl_rollout_seen *seen);
+/* Makes the run that is wanted, and ends those that are not. */
+void sl_rollout_analysis_apply(struct sl_rollout_ctl *ctl, const struct sl_object *rollout,
+        const struct sl_krm_rollout *krm, const struct sl_rollout_plan *plan);
+/* Counts go to the judges of runs too; true when one of them has come to a verdict. */
+bool sl_rollout_analysis_tick(struct sl_rollout_ctl *ctl, const struct sl_counts *tick);
+void sl_rollout_analysis_fini(struct sl_rollout_ctl *ctl);
