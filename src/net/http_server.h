@@ -8,8 +8,9 @@
  *   - sl_http_stream_begin, any number of sl_http_stream_write, sl_http_stream_end (chunked; kubectl watch, log -f); or
  *   - sl_http_reply_error: a plain text answer from an sl_err.
  * Until it has finished it owns the right to answer, and the request with all its views is valid. If the client goes first,
- * req->on_gone is called once (set it when answering later) and the request is invalid from then on. After reply, reply_error
- * or stream_end the request is invalid and no callback comes.
+ * req->on_gone is called once (set it when answering later) and the request is invalid after it. After reply, reply_error,
+ * stream_end or stream_abort the request is invalid and no callback comes. A client that only ends its sending side still gets its
+ * reply, but a stream to it ends: nothing else would tell that a watcher has left.
  *
  * With on_head set, a handler sees the head first and may choose to take the body in pieces (on_body) as it comes.
  * Pipelined requests are answered one after another in their order. HEAD is answered without its body.
@@ -26,8 +27,8 @@ struct sl_http_req;
 
 /* Zero means the default in brackets. */
 struct sl_http_limits {
-	size_t head_most_bytes;   /* request line and headers [64 KiB]; over it: 431 */
-	size_t header_most_count; /* [100]; over it: 431 */
+	size_t head_most_bytes;   /* request line and headers [60 KiB], at most 65535; over it: 431 */
+	size_t header_most_count; /* [100], at most 128; over it: 431 */
 	size_t target_most_bytes; /* [8 KiB]; over it: 414 */
 	size_t body_most_bytes;   /* of a collected body [4 MiB]; over it: 413 */
 	size_t connections_most;  /* [4096]; over it: new ones wait in the backlog */
@@ -110,5 +111,5 @@ void sl_http_server_set_tls(struct sl_http_server *s, struct sl_tls_ctx *tls);
 size_t sl_http_server_connection_count(const struct sl_http_server *s);
 /* Stops accepting; idle connections close, others after their answer, which says "Connection: close". done(arg) may be NULL. */
 void sl_http_server_drain(struct sl_http_server *s, void (*done)(void *arg), void *arg);
-/* Ends everything now: on_gone for each unanswered request, then frees at the end of the turn. NULL is fine. */
+/* Ends everything now: on_gone for each unanswered request within this call; memory goes at the end of the turn. NULL is fine. */
 void sl_http_server_free(struct sl_http_server *s);
