@@ -176,7 +176,8 @@ static void decode_map(struct decoder *d, const struct sl_schema_field *f, const
 		size_t len = sl_path_entry(&d->path, key);
 
 		*(sl_str *)(void *)at = sl_arena_str_c(d->arena, key);
-		decode_scalar(d, f, value, at + sizeof(sl_str));
+		if (!json_is_null(value)) /* a key without a value */
+			decode_scalar(d, f, value, at + sizeof(sl_str));
 		sl_path_pop(&d->path, len);
 		at += size;
 	}
