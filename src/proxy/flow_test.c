@@ -1,0 +1,1163 @@
+#include "proxy/flow_test_util.c"
+
+#include "loop/snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define OK_EMPTY "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\n\r\n"
+#define ID "x-request-id: 1\r\n"
+#define ADDED "x-forwarded-proto: http\r\n"
+
+/* ---- one exchange, byte for byte ---- */
+
+static const struct exchange {
+	const char *name;
+	const char *request;  /* client → proxy */
+	const char *upstream; /* proxy → backend */
+	const char *response; /* backend → proxy */
+	const char *client;   /* proxy → client */
+	bool ends;            /* the proxy closes the client's connection then */
+	bool backend_ends;    /* the backend closes after its response */
+} exchanges[] = {
+	{ "plain", "GET /a?b=c HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET /a?b=c HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello", false, false },
+	{ "hop-by-hop fields stay here",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID
+	        "Connection: keep-alive, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\n"
+	        "Proxy-Connection: keep-alive\r\nTE: gzip\r\nX-Kept: 2\r\nUpgrade: h2c\r\n\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID "X-Kept: 2\r\n" ADDED "\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nConnection: X-Inner, keep-alive\r\nX-Inner: 1\r\nKeep-Alive: max=3\r\nX-End: 2\r\n"
+	        "Content-Length: 0\r\n\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n", false, false },
+	{ "a body of known length", "POST / HTTP/1.1\r\nHost: h\r\n" ID "Content-Length: 3\r\n\r\nabc",
+	        "POST / HTTP/1.1\r\nHost: h\r\n" ID "Content-Length: 3\r\n" ADDED "\r\nabc", OK_EMPTY,
+	        OK_EMPTY, false, false },
+	{ "chunks and trailers go through as they are",
+	        "POST / HTTP/1.1\r\nHost: h\r\n" ID
+	        "Transfer-Encoding: chunked\r\nTE: trailers\r\nConnection: TE\r\n\r\n"
+	        "3;x=y\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
+	        "POST / HTTP/1.1\r\nHost: h\r\n" ID "Transfer-Encoding: chunked\r\n" ADDED
+	        "te: trailers\r\n\r\n"
+	        "3;x=y\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-R: 2\r\n\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-R: 2\r\n\r\n",
+	        false, false },
+	{ "HEAD has a length and no body", "HEAD / HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "HEAD / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 500\r\n\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 500\r\n\r\n", false, false },
+	{ "204 has no body", "GET / HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n",
+	        "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n", false, false },
+	{ "304 has a length and no body", "GET / HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n",
+	        "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 7\r\n\r\n",
+	        "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 7\r\n\r\n", false, false },
+	{ "the client wants to close", "GET / HTTP/1.1\r\nHost: h\r\n" ID "Connection: close\r\n\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", OK_EMPTY,
+	        "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", true, false },
+	{ "an HTTP/1.0 client", "GET / HTTP/1.0\r\nHost: h\r\n" ID "\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", OK_EMPTY,
+	        "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", true, false },
+	{ "an HTTP/1.0 client that stays",
+	        "GET / HTTP/1.0\r\nHost: h\r\n" ID "Connection: keep-alive\r\n\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", OK_EMPTY,
+	        "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n", false,
+	        false },
+	{ "an HTTP/1.0 client gets no chunks", "GET / HTTP/1.0\r\nHost: h\r\n" ID "\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n2\r\n!!\r\n0\r\n\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nconnection: close\r\n\r\nwxyz!!", true, false },
+	{ "until close", "GET / HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n",
+	        "HTTP/1.0 200 OK\r\nDate: x\r\n\r\nall of it",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nconnection: close\r\n\r\nall of it", true, true },
+	{ "100 goes through",
+	        "POST / HTTP/1.1\r\nHost: h\r\n" ID "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
+	        "POST / HTTP/1.1\r\nHost: h\r\n" ID "Expect: 100-continue\r\nContent-Length: 2\r\n" ADDED
+	        "\r\nok",
+	        "HTTP/1.1 100 Continue\r\n\r\n" OK_EMPTY, "HTTP/1.1 100 Continue\r\n\r\n" OK_EMPTY, false,
+	        false },
+	{ "an absolute target", "GET http://h/x?y HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET /x?y HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", OK_EMPTY, OK_EMPTY, false, false },
+	{ "dots in the path", "GET /a/../b//c?x=/../ HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET /b/c?x=/../ HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", OK_EMPTY, OK_EMPTY, false, false },
+	{ "an unknown method", "BREW /pot HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "BREW /pot HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n", OK_EMPTY, OK_EMPTY, false, false },
+	{ "the backend closes in order", "GET / HTTP/1.1\r\nHost: h\r\n" ID "\r\n",
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID ADDED "\r\n",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+	        "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok", false, true },
+};
+
+/* In pieces of `piece` bytes, with turns between. */
+static void send_in(struct flow *f, int fd, const char *text, size_t piece)
+{
+	size_t n = strlen(text);
+
+	for (size_t at = 0; at < n; at += piece) {
+		flow_send(f, fd, text + at, n - at < piece ? n - at : piece);
+		if (piece < n)
+			flow_turn(f);
+	}
+}
+
+static void run_exchange(const struct exchange *x, size_t piece)
+{
+	struct flow f;
+	int client, backend;
+
+	print_message("%s, %zu bytes at a time\n", x->name, piece);
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	send_in(&f, client, x->request, piece);
+	backend = flow_accept(&f, 0);
+	flow_expect(&f, backend, x->upstream);
+	send_in(&f, backend, x->response, piece);
+	if (x->backend_ends)
+		flow_close(&backend);
+	flow_expect(&f, client, x->client);
+	if (x->ends)
+		flow_expect_end(&f, client);
+	else
+		flow_expect_silence(&f, client);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void exchanges_are_forwarded_byte_for_byte(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_COUNT(exchanges); i++) {
+		run_exchange(&exchanges[i], SIZE_MAX / 2);
+		run_exchange(&exchanges[i], 1);
+		run_exchange(&exchanges[i], 7);
+	}
+}
+
+/* ---- what we answer ourselves ---- */
+
+static void bad_requests_are_answered_and_closed(void **state)
+{
+	static const struct {
+		const char *request, *status;
+	} cases[] = {
+		{ "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 " },
+		{ "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", "HTTP/1.1 400 " },
+		{ "GET / HTTP/1.1\r\nHost : h\r\n\r\n", "HTTP/1.1 400 " },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		        "HTTP/1.1 400 " },
+		{ "GET / HTTP/2.0\r\nHost: h\r\n\r\n", "HTTP/1.1 505 " },
+		{ "GET /../.. HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 " },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 " },
+		{ "\x16\x03\x01\x02\x01\r\n\r\n", "HTTP/1.1 400 " }, /* TLS on a plain port */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_COUNT(cases); i++) {
+		struct flow f;
+		int client;
+		const char *got;
+
+		flow_init(&f);
+		flow_route(&f, "/", "c0");
+		flow_adopt(&f);
+		client = flow_client(&f);
+		flow_send_c(&f, client, cases[i].request);
+		got = flow_expect_until(&f, client, "\r\n\r\n");
+		if (strncmp(got, cases[i].status, strlen(cases[i].status)) != 0)
+			fail_msg("row %zu: %s", i, got);
+		assert_non_null(strstr(got, "connection: close\r\n"));
+		assert_int_equal(f.w->stats->downstream_protocol_errors_total, 1);
+		assert_int_equal(f.w->stats->downstream_requests_active, 0);
+		flow_close(&client);
+		flow_fini(&f);
+	}
+}
+
+static void reasons_are_named(void **state)
+{
+	struct flow f;
+	int client;
+	struct sl_mesh_route *r;
+
+	(void)state;
+	flow_init(&f);
+	f.mesh->clusters[0].endpoints[0].health = SL_HEALTH_UNHEALTHY;
+	f.mesh->clusters[1].endpoints[0].port = 1; /* nobody listens there */
+	flow_route(&f, "/none", "c0");
+	flow_route(&f, "/refused", "c1");
+	flow_route(&f, "/zero", "c1")->splits[0].weight = 0;
+	r = flow_route(&f, "/moved", NULL);
+	r->action = SL_ROUTE_REDIRECT;
+	r->redirect.status = 301;
+	r->redirect.authority = mb_str(f.mesh, "new.example:80");
+	r->redirect.port = 8443;
+	r->redirect.scheme = mb_str(f.mesh, "https");
+	r = flow_route(&f, "/direct", NULL);
+	r->action = SL_ROUTE_DIRECT;
+	r->direct_status = 418;
+	r->direct_body = mb_str(f.mesh, "short and stout");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(
+	        strstr(flow_expect_until(&f, client, "no route matches"), "HTTP/1.1 404 Not Found\r\n"));
+	flow_send_c(&f, client, "GET /none HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(flow_expect_until(&f, client, "no healthy upstream"),
+	        "HTTP/1.1 503 Service Unavailable\r\n"));
+	flow_send_c(&f, client, "GET /refused HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(flow_expect_until(&f, client, "connect failure"), "HTTP/1.1 503 "));
+	flow_send_c(&f, client, "GET /zero HTTP/1.1\r\nHost: h\r\n\r\n");
+	flow_expect_until(&f, client, "weights are 0");
+	flow_send_c(&f, client, "GET /moved/x?y HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(flow_expect_until(&f, client, "\r\n\r\n"),
+	        "location: https://new.example:8443/moved/x?y\r\n"));
+	flow_send_c(&f, client,
+	        "HEAD /direct HTTP/1.1\r\nHost: h\r\n\r\nGET /direct HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(flow_expect_until(&f, client, "short and stout"), "content-length: 15\r\n"));
+	flow_expect_silence(&f, client);
+	assert_int_equal(flow_requests(&f, 404, SL_FLAG_NO_ROUTE), 1);
+	assert_int_equal(flow_requests(&f, 503, SL_FLAG_NO_HEALTHY), 1);
+	assert_int_equal(flow_requests(&f, 503, SL_FLAG_CONNECT_FAILURE), 1);
+	assert_int_equal(flow_requests(&f, 503, SL_FLAG_NO_CLUSTER), 1);
+	assert_int_equal(f.w->stats->upstream_retries_total, 2 + 2); /* both clusters are tried again twice */
+	flow_close(&client);
+	flow_fini(&f);
+}
+
+static void malformed_answers_are_a_502(void **state)
+{
+	static const char *const answers[] = {
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "nonsense\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n"
+		"Connection: upgrade\r\n\r\n"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_COUNT(answers); i++) {
+		struct flow f;
+		int client, backend;
+
+		flow_init(&f);
+		flow_route(&f, "/", "c0");
+		flow_adopt(&f);
+		client = flow_client(&f);
+		flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+		backend = flow_accept(&f, 0);
+		flow_expect_until(&f, backend, "\r\n\r\n");
+		flow_send_c(&f, backend, answers[i]);
+		assert_non_null(strstr(flow_expect_until(&f, client, "malformed HTTP"), "HTTP/1.1 502 "));
+		flow_expect_end(&f, backend);
+		flow_expect_silence(&f, client); /* its own connection is fine */
+		assert_int_equal(flow_requests(&f, 502, SL_FLAG_UPSTREAM_PROTOCOL), 1);
+		flow_close(&client);
+		flow_close(&backend);
+		flow_fini(&f);
+	}
+}
+
+/* ---- connections ---- */
+
+static void connections_are_pooled_and_used_last_first(void **state)
+{
+	struct flow f;
+	int client[2], backend[2];
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	for (int i = 0; i < 2; i++) {
+		client[i] = flow_client(&f);
+		flow_send_c(&f, client[i], "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+		backend[i] = flow_accept(&f, 0);
+		flow_expect_until(&f, backend[i], "\r\n\r\n");
+	}
+	for (int i = 0; i < 2; i++) {
+		flow_send_c(&f, backend[i], OK_EMPTY);
+		flow_expect(&f, client[i], OK_EMPTY);
+	}
+	for (int i = 0; i < 3; i++) {
+		flow_send_c(&f, client[0], "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+		flow_expect_until(&f, backend[1], "\r\n\r\n");
+		flow_send_c(&f, backend[1], OK_EMPTY);
+		flow_expect(&f, client[0], OK_EMPTY);
+	}
+	assert_int_equal(f.w->stats->upstream_connections_total, 2);
+	for (int i = 0; i < 2; i++) {
+		flow_close(&client[i]);
+		flow_close(&backend[i]);
+	}
+	flow_fini(&f);
+}
+
+static void pipelined_requests_are_answered_in_order(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client,
+	        "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
+	        "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nc\r\n0\r\n\r\n"
+	        "GET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	assert_memory_equal(flow_expect_until(&f, backend, "\r\n\r\nab"), "POST /1 ", 8);
+	flow_expect_silence(&f, backend); /* one at a time */
+	flow_send_c(&f, backend, OK_EMPTY);
+	assert_memory_equal(flow_expect_until(&f, backend, "0\r\n\r\n"), "POST /2 ", 8);
+	flow_send_c(&f, backend, OK_EMPTY);
+	assert_memory_equal(flow_expect_until(&f, backend, "\r\n\r\n"), "GET /3 ", 7);
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client,
+	        OK_EMPTY OK_EMPTY
+	        "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+	flow_expect_end(&f, client);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void a_pooled_connection_that_went_stale_costs_nobody_a_request(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	/* The request is on its way over the pooled connection when the backend closes it, without having read it: a reset. */
+	flow_send_c(&f, client, "GET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+	sl_socket_reset_on_close(backend);
+	flow_expect_until(&f, backend, "GET /again");
+	flow_close(&backend);
+	backend = flow_accept(&f, 0);
+	assert_memory_equal(flow_expect_until(&f, backend, "\r\n\r\n"), "GET /again ", 11);
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	assert_int_equal(f.w->stats->upstream_stale_retries_total, 1);
+	assert_int_equal(flow_requests(&f, 200, SL_FLAG_NONE), 2);
+	/* The same with a POST: it may have been carried out, so the client is told. */
+	flow_send_c(&f, client, "POST /once HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+	flow_expect_until(&f, backend, "POST /once");
+	flow_close(&backend);
+	flow_expect_until(&f, client, "closed the connection before it answered");
+	assert_int_equal(flow_requests(&f, 503, SL_FLAG_UPSTREAM_CLOSED), 1);
+	flow_close(&client);
+	flow_fini(&f);
+}
+
+static void a_refused_connection_is_retried_elsewhere(void **state)
+{
+	struct flow f;
+	int client, backend;
+	struct sl_mesh_cluster *c;
+
+	(void)state;
+	flow_init(&f);
+	c = &f.mesh->clusters[0];
+	mb_endpoint(f.mesh, c, 1)->weight = 1;
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	for (int i = 0; i < 4; i++) { /* round robin meets the dead one every other time */
+		client = flow_client(&f);
+		flow_send_c(&f, client,
+		        "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab");
+		backend = flow_accept(&f, 0);
+		flow_expect_until(&f, backend, "\r\n\r\nab");
+		flow_send_c(&f, backend, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+		assert_memory_equal(flow_expect_until(&f, client, "\r\n\r\n"), "HTTP/1.1 200", 12);
+		flow_close(&client);
+		flow_close(&backend);
+	}
+	assert_true(f.w->stats->upstream_retries_total >= 2);
+	flow_fini(&f);
+}
+
+static void a_slow_reader_stops_the_sender_and_loses_nothing(void **state)
+{
+	enum { TOTAL = 4 << 20 };
+	struct flow f;
+	int client, backend;
+	char *body = sl_new(TOTAL), head[128];
+	size_t sent = 0, got = 0;
+
+	(void)state;
+	for (size_t i = 0; i < TOTAL; i++)
+		body[i] = (char)(i * 31 + (i >> 8));
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: %d\r\n\r\n", TOTAL);
+	flow_send_c(&f, backend, head);
+	flow_expect(&f, client, head);
+	for (int idle = 0; idle < 30; flow_turn(&f)) { /* the client reads nothing: sending comes to a halt */
+		ssize_t n = send(backend, body + sent, TOTAL - sent, MSG_NOSIGNAL);
+
+		idle = n > 0 ? 0 : idle + 1;
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	assert_true(f.w->stats->buffer_bytes < (1 << 20));
+	while (got < TOTAL) {
+		static char room[1 << 16];
+		ssize_t n = recv(client, room, sizeof(room), 0);
+
+		if (n > 0) {
+			assert_memory_equal(room, body + got, (size_t)n);
+			got += (size_t)n;
+		}
+		n = sent < TOTAL ? send(backend, body + sent, TOTAL - sent, MSG_NOSIGNAL) : 0;
+		sent += n > 0 ? (size_t)n : 0;
+		flow_turn(&f);
+	}
+	/* And the other way. */
+	snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", TOTAL);
+	flow_send_c(&f, client, head);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	for (sent = got = 0; got < TOTAL; flow_turn(&f)) {
+		static char room[5000];
+		ssize_t n = sent < TOTAL ? send(client, body + sent, TOTAL - sent, MSG_NOSIGNAL) : 0;
+
+		sent += n > 0 ? (size_t)n : 0;
+		n = recv(backend, room, sizeof(room), 0);
+		if (n > 0) {
+			assert_memory_equal(room, body + got, (size_t)n);
+			got += (size_t)n;
+		}
+	}
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+	sl_free(body);
+}
+
+static void a_client_that_goes_takes_its_request_along(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	sl_socket_reset_on_close(client);
+	flow_close(&client);
+	flow_expect_end(&f, backend);
+	assert_int_equal(flow_requests(&f, 0, SL_FLAG_CLIENT_GONE), 1);
+	assert_int_equal(f.w->connections, 0);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void a_client_that_only_ends_its_side_gets_its_answer(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	shutdown(client, SHUT_WR);
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	flow_expect_end(&f, client);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void an_answer_before_the_end_of_the_request_is_passed_on(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nbegin");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "begin");
+	flow_send_c(&f, backend, "HTTP/1.1 413 Content Too Large\r\nDate: x\r\nContent-Length: 0\r\n\r\n");
+	flow_expect(&f, client,
+	        "HTTP/1.1 413 Content Too Large\r\nDate: x\r\nContent-Length: 0\r\nconnection: close\r\n\r\n");
+	flow_expect_end(&f, client);
+	flow_expect_end(&f, backend); /* it still waits for a body: of no use to anyone else */
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void a_response_that_breaks_off_is_seen_to_break_off(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	flow_send_c(&f, backend, "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+	flow_expect(&f, client, "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+	flow_close(&backend);
+	flow_expect_end(&f, client);
+	assert_int_equal(flow_requests(&f, 200, SL_FLAG_UPSTREAM_CLOSED), 1);
+	flow_close(&client);
+	flow_fini(&f);
+}
+
+static void upgrades_become_tunnels(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client,
+	        "GET /ws HTTP/1.1\r\nHost: h\r\n" ID
+	        "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly");
+	backend = flow_accept(&f, 0);
+	flow_expect(&f, backend,
+	        "GET /ws HTTP/1.1\r\nHost: h\r\n" ID "Upgrade: websocket\r\n" ADDED
+	        "connection: upgrade\r\n\r\n");
+	flow_send_c(&f, backend,
+	        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi");
+	assert_non_null(strstr(flow_expect_until(&f, client, "\r\n\r\nhi"), "Upgrade: websocket\r\n"));
+	flow_expect(&f, backend, "early");
+	flow_send_c(&f, client, "ping");
+	flow_expect(&f, backend, "ping");
+	flow_send_c(&f, backend, "pong");
+	flow_expect(&f, client, "pong");
+	shutdown(client, SHUT_WR);
+	flow_expect_end(&f, backend);
+	flow_send_c(&f, backend, "bye");
+	flow_close(&backend);
+	flow_expect(&f, client, "bye");
+	flow_expect_end(&f, client);
+	flow_close(&client);
+	flow_fini(&f);
+}
+
+static void tcp_listeners_relay(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	f.mesh->listeners[0].protocol = SL_LISTENER_TCP;
+	f.mesh->listeners[0].route_config = SL_STR_NONE;
+	f.mesh->listeners[0].tcp_cluster = mb_str(f.mesh, "c1");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	backend = flow_accept(&f, 1);
+	flow_send_c(&f, client, "\x01\x02 any bytes");
+	flow_expect(&f, backend, "\x01\x02 any bytes");
+	flow_send_c(&f, backend, "answer");
+	flow_expect(&f, client, "answer");
+	flow_close(&backend);
+	flow_expect_end(&f, client);
+	flow_close(&client);
+	for (int i = 0; i < 10; i++)
+		flow_turn(&f);
+	assert_int_equal(f.w->connections, 0);
+	flow_fini(&f);
+}
+
+/* ---- limits and time ---- */
+
+static void time_limits_end_requests(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	f.options.head_timeout = SL_MSEC(30);
+	flow_route(&f, "/", "c0")->timeout = SL_MSEC(30);
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	assert_memory_equal(flow_expect_until(&f, client, "upstream request timeout"), "HTTP/1.1 504 ", 13);
+	flow_expect_end(&f, backend); /* its answer would be nobody's */
+	assert_int_equal(flow_requests(&f, 504, SL_FLAG_TIMEOUT), 1);
+	flow_send_c(&f, client, "GET / HT"); /* and no more */
+	assert_memory_equal(flow_expect_until(&f, client, "in time"), "HTTP/1.1 408 ", 13);
+	flow_expect_end(&f, client);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void retries_on_status_and_per_try_timeout(void **state)
+{
+	struct flow f;
+	int client, backend;
+	struct sl_mesh_route *r;
+
+	(void)state;
+	flow_init(&f);
+	r = flow_route(&f, "/", "c0");
+	r->retry.attempts = 2;
+	r->retry.on = SL_RETRY_5XX | SL_RETRY_CONNECT_FAILURE;
+	r->retry.per_try_timeout = SL_MSEC(40);
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\nab");
+	flow_send_c(&f, backend, "HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nbad");
+	flow_expect_end(&f, backend);
+	flow_close(&backend);
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\nab"); /* and now it is slow */
+	flow_expect_end(&f, backend);
+	flow_close(&backend);
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\nab");
+	flow_send_c(&f, backend, "HTTP/1.1 502 Last\r\nDate: x\r\nContent-Length: 0\r\n\r\n");
+	flow_expect(&f, client, "HTTP/1.1 502 Last\r\nDate: x\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(f.w->stats->upstream_retries_total, 2);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void circuit_breakers_queue_then_refuse(void **state)
+{
+	struct flow f;
+	int client[3], backend;
+
+	(void)state;
+	flow_init(&f);
+	f.mesh->clusters[0].max_connections = 1;
+	f.mesh->clusters[0].max_pending = 1;
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	for (int i = 0; i < 3; i++) {
+		client[i] = flow_client(&f);
+		flow_send_c(&f, client[i], "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+		if (i == 0)
+			backend = flow_accept(&f, 0);
+		for (int t = 0; t < 5; t++)
+			flow_turn(&f);
+	}
+	assert_memory_equal(flow_expect_until(&f, client[2], "circuit breaker"), "HTTP/1.1 503 ", 13);
+	assert_int_equal(flow_requests(&f, 503, SL_FLAG_OVERFLOW), 1);
+	for (int i = 0; i < 2; i++) { /* the second waited for the first's connection */
+		flow_expect_until(&f, backend, "\r\n\r\n");
+		flow_send_c(&f, backend, OK_EMPTY);
+		flow_expect(&f, client[i], OK_EMPTY);
+	}
+	assert_int_equal(f.w->stats->upstream_connections_total, 1);
+	for (int i = 0; i < 3; i++)
+		flow_close(&client[i]);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void a_head_may_be_as_large_as_allowed(void **state)
+{
+	struct flow f;
+	int client, backend;
+	static char head[70000];
+	size_t n = 0;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	n = (size_t)snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: h\r\n" ID "X: ");
+	memset(head + n, 'a', 50000);
+	n += 50000;
+	memcpy(head + n, "\r\n\r\n", 4);
+	flow_send(&f, client, head, n + 4);
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, ADDED "\r\n");
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	memset(head + n, 'a', 15000);
+	memcpy(head + n + 15000, "\r\n\r\n", 4);
+	flow_send(&f, client, head, n + 15004);
+	assert_memory_equal(flow_expect_until(&f, client, "\r\n\r\n"), "HTTP/1.1 431 ", 13);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+/* ---- snapshots ---- */
+
+static void endpoints_come_and_go_without_a_lost_request(void **state)
+{
+	struct flow f;
+	int client, other, old, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	old = flow_accept(&f, 0);
+	flow_expect_until(&f, old, "\r\n\r\n");
+	f.mesh->clusters[0].endpoints[0].port =
+	        f.backend_port[1]; /* while that one is answering, it is replaced */
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	other = flow_client(&f);
+	flow_send_c(&f, other, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 1);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, other, OK_EMPTY);
+	flow_send_c(&f, old, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	flow_expect_end(&f, old); /* not pooled: it is gone from the mesh */
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	flow_mesh(&f);
+	flow_route(&f, "/", "c0");
+	f.mesh->clusters[0].endpoints[0].port = f.backend_port[1];
+	f.mesh->clusters[0].endpoints[0].health = SL_HEALTH_DRAINING;
+	flow_adopt(&f);
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	flow_expect_end(&f, backend);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	flow_expect_until(&f, client, "no healthy upstream");
+	flow_close(&client);
+	flow_close(&other);
+	flow_close(&old);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void a_stream_keeps_the_snapshot_it_began_with(void **state)
+{
+	struct flow f;
+	int client, backend;
+	struct sl_mesh_route *r;
+
+	(void)state;
+	flow_init(&f);
+	r = flow_route(&f, "/", "c0");
+	*MB_GROW(f.mesh, r->headers.response, r->headers.response_count) = (struct sl_mesh_header_op) {
+		.kind = SL_HEADER_SET, .name = mb_str(f.mesh, "x-epoch"), .value = mb_str(f.mesh, "one")
+	};
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	for (int i = 0; i < 3; i++) { /* the clusters of the first one are gone, too */
+		f.mesh->cluster_count = 3;
+		f.mesh->clusters++;
+		f.mesh->cluster_count = 2;
+		flow_adopt(&f);
+	}
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nx-epoch: one\r\n\r\n");
+	flow_expect_end(&f, backend);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	flow_expect_until(&f, client, "no route matches");
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void a_listener_that_goes_finishes_what_it_has(void **state)
+{
+	struct flow f;
+	int client, idle, late, backend, second;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	idle = flow_client(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	late = flow_client(&f); /* accepted by the kernel, not by us yet */
+	flow_send_c(&f, late, "GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+	f.mesh->listener_count = 0;
+	flow_adopt(&f);
+	flow_expect_end(&f, idle);
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(
+	        &f, client, "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+	flow_expect_end(&f, client);
+	second = flow_accept(&f, 0);
+	flow_expect_until(&f, second, "GET /late");
+	flow_send_c(&f, second, OK_EMPTY);
+	assert_non_null(strstr(flow_expect_until(&f, late, "\r\n\r\n"), "connection: close"));
+	flow_close(&client);
+	flow_close(&idle);
+	flow_close(&late);
+	for (int i = 0; i < 10; i++)
+		flow_turn(&f);
+	assert_true(sl_list_empty(&f.w->listeners));
+	flow_close(&backend);
+	flow_close(&second);
+	flow_fini(&f);
+}
+
+static void draining_lets_requests_finish(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	sl_worker_drain(f.w);
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(
+	        &f, client, "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+	flow_expect_end(&f, client);
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+/* ---- splits and guards ---- */
+
+/* Plays all backends: answers every whole request at once. Returns how many were answered. */
+struct players {
+	struct flow *f;
+	int fd[FLOW_BACKENDS][8];
+	int count[FLOW_BACKENDS];
+	uint32_t answered[FLOW_BACKENDS];
+	const char *answer[FLOW_BACKENDS];
+};
+
+static void play(struct players *p)
+{
+	char room[2048];
+
+	flow_turn(p->f);
+	for (int b = 0; b < FLOW_BACKENDS; b++) {
+		int fd;
+
+		while (p->count[b] < 8 && flow_accept_now(p->f, b, &fd))
+			p->fd[b][p->count[b]++] = fd;
+		for (int i = 0; i < p->count[b]; i++) {
+			ssize_t n = recv(p->fd[b][i], room, sizeof(room), 0);
+
+			if (n <= 0)
+				continue;
+			p->answered[b]++;
+			flow_send_c(p->f, p->fd[b][i], p->answer[b]);
+		}
+	}
+}
+
+static void players_fini(struct players *p)
+{
+	for (int b = 0; b < FLOW_BACKENDS; b++)
+		for (int i = 0; i < p->count[b]; i++)
+			flow_close(&p->fd[b][i]);
+}
+
+/* One request over an open connection; the status that came. */
+static int ask(struct players *p, int client)
+{
+	char room[2048];
+	ssize_t n;
+
+	flow_send_c(p->f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	for (int i = 0; i < FLOW_WAIT_MS; i++) {
+		play(p);
+		n = recv(client, room, sizeof(room), 0);
+		if (n > 12)
+			return atoi(room + 9);
+	}
+	fail_msg("no answer");
+	return 0;
+}
+
+static void splits_are_exact_over_any_swap_of_snapshots(void **state)
+{
+	struct flow f;
+	struct players p = { .f = &f, .answer = { OK_EMPTY, OK_EMPTY, OK_EMPTY } };
+	int client;
+
+	(void)state;
+	flow_init(&f);
+	for (int n = 0; n < 400; n++) {
+		if (n % 3 == 0) { /* a new snapshot every third request, with the same split */
+			struct sl_mesh_route *r = flow_route(&f, "/", NULL);
+
+			mb_split(f.mesh, r, "c0", 90);
+			mb_split(f.mesh, r, "c1", 7);
+			mb_split(f.mesh, r, "c2", 3);
+			flow_adopt(&f);
+		}
+		if (n == 0)
+			client = flow_client(&f);
+		assert_int_equal(ask(&p, client), 200);
+		for (int i = 0; i < 3; i++) {
+			double target = (n + 1) * (double[]) { 0.90, 0.07, 0.03 }[i];
+
+			assert_true(p.answered[i] < target + 1 && p.answered[i] > target - 1);
+		}
+	}
+	assert_int_equal(f.w->stats->splits->picked + f.w->stats->splits->next->picked +
+	                         f.w->stats->splits->next->next->picked,
+	        400);
+	flow_close(&client);
+	players_fini(&p);
+	flow_fini(&f);
+}
+
+static void guarded(struct flow *f, uint64_t generation, uint16_t canary_port)
+{
+	struct sl_mesh_route *r = flow_route(f, "/", NULL);
+	struct sl_mesh_split *s;
+
+	mb_split(f->mesh, r, "c0", 1);
+	s = mb_split(f->mesh, r, "c1", 1);
+	s->guard.fallback = mb_str(f->mesh, "c0");
+	s->guard.rollout = mb_str(f->mesh, "default/web");
+	s->guard.generation = generation;
+	s->guard.alpha = 0.01;
+	s->guard.refused_run = 3;
+	s->guard.failure_run = 5;
+	f->mesh->clusters[1].endpoints[0].port = canary_port;
+	flow_adopt(f);
+}
+
+static void a_canary_that_refuses_is_taken_back_and_no_user_notices(void **state)
+{
+	struct flow f;
+	struct players p = { .f = &f, .answer = { OK_EMPTY, OK_EMPTY, OK_EMPTY } };
+	int client;
+	uint64_t issued;
+
+	(void)state;
+	flow_init(&f);
+	guarded(&f, 1, 1);
+	for (int i = 0; i < 200; i++) { /* different sources, so that these are different bursts */
+		client = flow_client(&f);
+		assert_int_equal(ask(&p, client), 200);
+		flow_close(&client);
+	}
+	assert_int_equal(p.answered[0], 200);
+	assert_int_not_equal(f.tables->trips[0]->tripped, 0);
+	assert_int_not_equal(f.tables->trips[0]->tripped_at, 0);
+	issued = sl_stats_cluster(f.w->stats, SL_STR("c1"))->issued;
+	assert_true(issued >= 3 && issued < 40);
+	/* The same generation in a new snapshot changes nothing, another one arms the guard again. */
+	guarded(&f, 1, f.backend_port[1]);
+	client = flow_client(&f);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(ask(&p, client), 200);
+	assert_int_equal(p.answered[1], 0);
+	guarded(&f, 2, f.backend_port[1]);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(ask(&p, client), 200);
+	assert_int_equal(p.answered[1], 5);
+	flow_close(&client);
+	players_fini(&p);
+	flow_fini(&f);
+}
+
+static void failures_are_judged_once_per_source_and_second(void **state)
+{
+	struct flow f;
+	struct players p = { .f = &f,
+		.answer = {
+		        OK_EMPTY, "HTTP/1.1 500 Oops\r\nDate: x\r\nContent-Length: 0\r\n\r\n", OK_EMPTY } };
+	int client;
+	struct sl_cluster_stats *c;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c1");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask(&p, client), 500);
+	c = sl_stats_cluster(f.w->stats, SL_STR("c1"));
+	assert_int_equal(c->judged, 20);
+	assert_true(c->events >= 1 && c->events <= 3); /* one a second, and this takes less than three */
+	assert_int_equal(c->error, 20);
+	flow_close(&client);
+	players_fini(&p);
+	flow_fini(&f);
+}
+
+/* ---- heads ---- */
+
+static void the_gateway_trusts_no_client(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	f.mesh->listeners[0].direction = SL_TRAFFIC_GATEWAY;
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client,
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID
+	        "X-Envoy-Upstream-RQ-Timeout-Ms: 1\r\nX-Forwarded-For: 9.9.9.9\r\nX-Envoy-Custom: 2\r\n"
+	        "X-Forwarded-Proto: https\r\nX-Sluice-Trick: 3\r\nX-Forwarded-Client-Cert: me\r\nX-Mine: 4\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect(&f, backend,
+	        "GET / HTTP/1.1\r\nHost: h\r\n" ID "X-Mine: 4\r\nx-forwarded-for: 9.9.9.9,127.0.0.1\r\n" ADDED
+	        "\r\n");
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void header_operations_and_rewrites_apply(void **state)
+{
+	struct flow f;
+	int client, backend;
+	struct sl_mesh_route *r;
+
+	(void)state;
+	flow_init(&f);
+	r = flow_route(&f, "/api/", "c0");
+	r->rewrite.prefix = mb_str(f.mesh, "/");
+	r->rewrite.authority = mb_str(f.mesh, "inner");
+#define OP(list, kind_, name_, value_)                                                        \
+	*MB_GROW(f.mesh, list, list##_count) = (struct sl_mesh_header_op) {                   \
+		.kind = kind_, .name = mb_str(f.mesh, name_), .value = mb_str(f.mesh, value_) \
+	}
+	OP(r->headers.request, SL_HEADER_REMOVE, "x-gone", "");
+	OP(r->headers.request, SL_HEADER_SET, "x-set", "1");
+	OP(r->headers.request, SL_HEADER_ADD, "x-add", "2");
+	OP(r->splits[0].headers.response, SL_HEADER_SET, "server", "sluice");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client,
+	        "GET /api/v1?q HTTP/1.1\r\nHost: h\r\n" ID "X-Gone: 1\r\nX-Set: 0\r\nX-Add: 1\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect(&f, backend,
+	        "GET /v1?q HTTP/1.1\r\n" ID "X-Add: 1\r\n" ADDED
+	        "host: inner\r\nx-set: 1\r\nx-add: 2\r\n\r\n");
+	flow_send_c(&f, backend, "HTTP/1.1 200 OK\r\nDate: x\r\nServer: other\r\nContent-Length: 0\r\n\r\n");
+	flow_expect(&f, client, "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 0\r\nserver: sluice\r\n\r\n");
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+static void an_id_is_given_once(void **state)
+{
+	struct flow f;
+	int client, backend;
+	const char *got, *id;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	got = flow_expect_until(&f, backend, "\r\n\r\n");
+	id = strstr(got, "x-request-id: ");
+	assert_non_null(id);
+	id += 14;
+	assert_int_equal(strspn(id, "0123456789abcdef-"), 36);
+	assert_true(id[8] == '-' && id[13] == '-' && id[14] == '4' && id[18] == '-' &&
+	            strchr("89ab", id[19]) && id[23] == '-');
+	flow_close(&client);
+	flow_close(&backend);
+	flow_fini(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exchanges_are_forwarded_byte_for_byte),
+		cmocka_unit_test(bad_requests_are_answered_and_closed),
+		cmocka_unit_test(reasons_are_named),
+		cmocka_unit_test(malformed_answers_are_a_502),
+		cmocka_unit_test(connections_are_pooled_and_used_last_first),
+		cmocka_unit_test(pipelined_requests_are_answered_in_order),
+		cmocka_unit_test(a_pooled_connection_that_went_stale_costs_nobody_a_request),
+		cmocka_unit_test(a_refused_connection_is_retried_elsewhere),
+		cmocka_unit_test(a_slow_reader_stops_the_sender_and_loses_nothing),
+		cmocka_unit_test(a_client_that_goes_takes_its_request_along),
+		cmocka_unit_test(a_client_that_only_ends_its_side_gets_its_answer),
+		cmocka_unit_test(an_answer_before_the_end_of_the_request_is_passed_on),
+		cmocka_unit_test(a_response_that_breaks_off_is_seen_to_break_off),
+		cmocka_unit_test(upgrades_become_tunnels),
+		cmocka_unit_test(tcp_listeners_relay),
+		cmocka_unit_test(time_limits_end_requests),
+		cmocka_unit_test(retries_on_status_and_per_try_timeout),
+		cmocka_unit_test(circuit_breakers_queue_then_refuse),
+		cmocka_unit_test(a_head_may_be_as_large_as_allowed),
+		cmocka_unit_test(endpoints_come_and_go_without_a_lost_request),
+		cmocka_unit_test(a_stream_keeps_the_snapshot_it_began_with),
+		cmocka_unit_test(a_listener_that_goes_finishes_what_it_has),
+		cmocka_unit_test(draining_lets_requests_finish),
+		cmocka_unit_test(splits_are_exact_over_any_swap_of_snapshots),
+		cmocka_unit_test(a_canary_that_refuses_is_taken_back_and_no_user_notices),
+		cmocka_unit_test(failures_are_judged_once_per_source_and_second),
+		cmocka_unit_test(the_gateway_trusts_no_client),
+		cmocka_unit_test(header_operations_and_rewrites_apply),
+		cmocka_unit_test(an_id_is_given_once),
+	};
+	int failed = cmocka_run_group_tests_name("flow", tests, NULL, NULL);
+
+	sl_snapshot_reclaim_stop();
+	return failed;
+}
