@@ -1,6 +1,8 @@
 #include "runtime/probe.h"
 
 static const sl_nsec eager_least = SL_MSEC(100);
+static const sl_nsec eager_free =
+        SL_SEC(1); /* hardly a program answers in the millisecond it was started in */
 static const sl_nsec backoff_first = SL_SEC(10), backoff_most = SL_SEC(300), backoff_forgotten = SL_SEC(600);
 
 void sl_probe_start(struct sl_probe *p, const struct sl_probe_config *config, sl_nsec now, bool passed)
@@ -11,7 +13,7 @@ void sl_probe_start(struct sl_probe *p, const struct sl_probe_config *config, sl
 		.passed_once = passed,
 		.started_at = now,
 		.next_at = passed ? now : now + config->initial_delay,
-		.count_at = now + config->initial_delay,
+		.count_at = now + config->initial_delay + (config->eager ? eager_free : 0),
 	};
 }
 
