@@ -48,6 +48,20 @@ static void check_strategic(enum sl_kind_id id, const json_t *doc, const json_t 
 	json_decref(result);
 }
 
+static void check_apply(enum sl_kind_id id, const json_t *doc, const json_t *applied)
+{
+	struct sl_apply how = { .manager = SL_STR("m"), .time = SL_STR("t"), .force = true };
+	json_t *once, *twice;
+
+	if (sl_patch_apply(sl_kind_get(id), doc, applied, &how, &once, NULL) != SL_OK)
+		return;
+	if (sl_patch_apply(sl_kind_get(id), once, applied, &how, &twice, NULL) == SL_OK) {
+		require(json_equal(once, twice));
+		json_decref(twice);
+	}
+	json_decref(once);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	json_t *v = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES, NULL);
@@ -60,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		check_strategic(SL_KIND_POD, doc, patch);
 		check_strategic(SL_KIND_DEPLOYMENT, doc, patch);
 		check_strategic(SL_KIND_SERVICE, doc, patch);
+		check_apply(SL_KIND_SERVICE, doc, patch);
+		check_apply(SL_KIND_POD, NULL, patch);
 		require(json_equal(doc, before));
 		json_decref(before);
 	}

@@ -232,6 +232,101 @@ static void test_strategic_crd(void **state)
 	json_decref(v);
 }
 
+static const struct {
+	const char *manager, *applied;
+	bool force;
+	const char *want; /* the object without managedFields; NULL: conflict */
+} story[] = {
+	/* applied one after the other to one Deployment */
+	{ "a",
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1','m':'1'}},'spec':{'replicas':1,'template':{'spec':"
+	        "{'containers':[{'name':'x','image':'i1','command':['p','q']}]}}}}",
+	        false,
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1','m':'1'}},'spec':{'replicas':1,'template':{'spec':"
+	        "{'containers':[{'name':'x','image':'i1','command':['p','q']}]}}}}" },
+	/* b adds fields of its own, and an element */
+	{ "b", "{'metadata':{'name':'d','finalizers':['f'],'labels':{'m':'1'}},'spec':{'paused':true,'template':{'spec':{'containers':[{'name':'y'}]}}}}",
+	        false,
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1','m':'1'},'finalizers':['f']},'spec':{'replicas':1,"
+	        "'paused':true,'template':{'spec':{'containers':[{'name':'x','image':'i1','command':['p','q']},{'name':'y'}]}}}}" },
+	/* b may not change what a owns, unless forced */
+	{ "b", "{'metadata':{'name':'d'},'spec':{'replicas':5}}", false, NULL },
+	{ "b", "{'metadata':{'name':'d'},'spec':{'template':{'spec':{'containers':[{'name':'x','image':'i2'}]}}}}",
+	        false, NULL },
+	{ "b", "{'metadata':{'name':'d'},'spec':{'template':{'spec':{'containers':[{'name':'x','command':['z']}]}}}}",
+	        false, NULL },
+	/* the same value is no conflict; what b leaves out goes, but not what a owns too (label m) */
+	{ "b", "{'metadata':{'name':'d'},'spec':{'replicas':1}}", false,
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1','m':'1'}},'spec':{'replicas':1,'template':{'spec':"
+	        "{'containers':[{'name':'x','image':'i1','command':['p','q']}]}}}}" },
+	{ "b", "{'metadata':{'name':'d'},'spec':{'replicas':5}}", true,
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1','m':'1'}},'spec':{'replicas':5,'template':{'spec':"
+	        "{'containers':[{'name':'x','image':'i1','command':['p','q']}]}}}}" },
+	/* a no longer owns replicas: leaving it out does not remove it */
+	{ "a",
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1'}},'spec':{'template':{'spec':{'containers':"
+	        "[{'name':'x','image':'i3'}]}}}}",
+	        false,
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d','labels':{'l':'1'}},'spec':{'replicas':5,'template':{'spec':"
+	        "{'containers':[{'name':'x','image':'i3'}]}}}}" },
+	{ "a", "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d'}}", false,
+	        "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'d'},'spec':{'replicas':5}}" },
+};
+
+static void test_apply(void **state)
+{
+	const struct sl_kind *kind = sl_kind_get(SL_KIND_DEPLOYMENT);
+	json_t *live = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_COUNT(story); i++) {
+		struct sl_apply how = { .manager = sl_str_c(story[i].manager),
+			.time = SL_STR("2026-01-01T00:00:00Z"),
+			.force = story[i].force };
+		json_t *applied = parse_json(story[i].applied), *got = NULL, *bare, *again;
+		sl_err err = sl_patch_apply(kind, live, applied, &how, &got, NULL);
+
+		if (err != (story[i].want ? SL_OK : SL_ERR_CONFLICT))
+			fail_msg("step %zu: %s", i, sl_err_name(err));
+		if (story[i].want) {
+			bare = json_deep_copy(got);
+			json_object_del(json_object_get(bare, "metadata"), "managedFields");
+			assert_json(bare, story[i].want);
+			how.time = SL_STR("2027-01-01T00:00:00Z"); /* twice is once, down to the time */
+			sl_assert_ok(sl_patch_apply(kind, got, applied, &how, &again, NULL));
+			assert_true(json_equal(got, again));
+			json_decref(again);
+			json_decref(live);
+			live = got;
+		}
+		json_decref(applied);
+	}
+	json_decref(live);
+}
+
+static void test_apply_fields(void **state)
+{
+	struct sl_apply how = { .manager = SL_STR("m"), .time = SL_STR("t") };
+	json_t *applied = parse_json(
+	        "{'apiVersion':'v1','metadata':{'name':'s','labels':{'a':'b'},'finalizers':['f']},'spec':{'ports':[{'port':80}],"
+	        "'externalIPs':['x']}}");
+	json_t *got = NULL;
+
+	(void)state;
+	sl_assert_ok(sl_patch_apply(sl_kind_get(SL_KIND_SERVICE), NULL, applied, &how, &got, NULL));
+	assert_json(json_incref(sl_obj_get(got, "metadata.managedFields")),
+	        "[{'apiVersion':'v1','fieldsType':'FieldsV1','fieldsV1':{'f:metadata':{'f:finalizers':{'v:\\'f\\'':{}},'f:labels':{'f:a':{}}},"
+	        "'f:spec':{'f:externalIPs':{},'f:ports':{'k:{\\'port\\':80,\\'protocol\\':\\'TCP\\'}':{'.':{},'f:port':{}}}}},'manager':'m',"
+	        "'operation':'Apply','time':'t'}]");
+	json_decref(got);
+	json_decref(applied);
+	how.manager = SL_STR_NONE;
+	applied = json_object();
+	sl_assert_err(sl_patch_apply(sl_kind_get(SL_KIND_SERVICE), NULL, applied, &how, &got, NULL),
+	        SL_ERR_BAD_REQUEST);
+	json_decref(applied);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +335,8 @@ int main(void)
 		cmocka_unit_test(test_merge_patch),
 		cmocka_unit_test(test_strategic),
 		cmocka_unit_test(test_strategic_crd),
+		cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_apply_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
