@@ -94,13 +94,13 @@ void sl_rollout_canary_judge(struct sl_rollout_ctx *ctx)
 
 /* ---- steps ---- */
 
-uint32_t sl_rollout_step_weight(const struct sl_rollout_ctx *ctx)
+uint32_t sl_rollout_step_weight(const struct sl_rollout_ctx *ctx, int32_t index)
 {
 	if (ctx->next->abort || !sl_rollout_updating(ctx))
 		return 0;
-	if (!sl_rollout_current_step(ctx))
+	if ((size_t)index >= ctx->spec->step_count)
 		return ctx->spec->max_weight;
-	for (int32_t i = ctx->next->step_index; i >= 0; i--)
+	for (int32_t i = index; i >= 0; i--)
 		if (ctx->spec->steps[i].kind == SL_ROLLOUT_STEP_SET_WEIGHT)
 			return ctx->spec->steps[i].weight;
 	return 0;
@@ -115,7 +115,8 @@ static bool weight_reached(const struct sl_rollout_ctx *ctx, uint32_t weight)
 		return true;
 	return was->weight_canary == weight &&
 	       (weight == 0 || sl_str_eq_c(ctx->spec->pod_hash, was->canary_hash)) &&
-	       ctx->seen->weights_acked && sl_rollout_available(ctx->fresh) >= sl_rollout_canary_pods(ctx);
+	       ctx->seen->weights_acked &&
+	       sl_rollout_available(ctx->fresh) >= sl_rollout_canary_pods(ctx, ctx->next->step_index);
 }
 
 static bool pause_done(struct sl_rollout_ctx *ctx, const struct sl_rollout_step *step)
@@ -165,7 +166,7 @@ static bool step_done(struct sl_rollout_ctx *ctx, const struct sl_rollout_step *
 	case SL_ROLLOUT_STEP_PAUSE:
 		return pause_done(ctx, step);
 	case SL_ROLLOUT_STEP_SET_CANARY_SCALE:
-		return sl_rollout_available(ctx->fresh) >= sl_rollout_canary_pods(ctx);
+		return sl_rollout_available(ctx->fresh) >= sl_rollout_canary_pods(ctx, ctx->next->step_index);
 	case SL_ROLLOUT_STEP_ANALYSIS:
 		return step_run_is_current(ctx) &&
 		       ctx->seen->step_analysis.phase == SL_ROLLOUT_ANALYSIS_SUCCESSFUL;
@@ -230,27 +231,49 @@ static uint32_t in_proportion(uint32_t whole, int32_t pods, int32_t of)
 }
 
 /*
- * The canary's share on its way up. Pods first: until the step's pods are there the weight stays where it is, or follows them where stable
- * gives up its pods meanwhile (basic canary, or a full promotion with dynamicStableScale).
+ * Basic canary on its way up: stable gives up its pods meanwhile, so every pod of both gets the same until the step's pods are there. The
+ * last stable pods can only go once nothing is sent to them: within maxUnavailable the canary takes it all.
+ */
+static uint32_t share_by_pods(const struct sl_rollout_ctx *ctx, uint32_t goal, int32_t have, int32_t need)
+{
+	int32_t rest = sl_rollout_available(ctx->stable), slack = sl_rollout_max_unavailable(ctx->spec);
+	uint32_t whole = ctx->spec->max_weight, current = ctx->was->weight_canary, fair;
+
+	if (rest <= slack && have + slack >= need)
+		return goal;
+	fair = least(goal, in_proportion(whole, have, have + rest));
+	/* Stable pods that come back are no reason to step down. */
+	return fair < current &&
+	                       current <= least(goal, in_proportion(whole, have + slack, ctx->spec->replicas))
+	               ? current
+	               : fair;
+}
+
+/*
+ * The canary's share on its way up. Pods first: until the step's pods are there the weight stays what the last step gave it, less where pods
+ * of that are missing.
  */
 static uint32_t share_by_capacity(const struct sl_rollout_ctx *ctx, uint32_t goal)
 {
-	const struct sl_rollout_spec *spec = ctx->spec;
-	int32_t have = sl_rollout_available(ctx->fresh), need = sl_rollout_canary_pods(ctx);
-	bool follow = !spec->traffic_routed || (spec->dynamic_stable_scale && ctx->next->promote_full);
-	uint32_t share;
+	int32_t index = ctx->next->step_index, have = sl_rollout_available(ctx->fresh),
+	        need = sl_rollout_canary_pods(ctx, index);
+	uint32_t share = in_proportion(goal, have, need), last;
 
 	if (have >= need && have > 0)
 		return goal;
-	share = in_proportion(goal, have, need);
-	if (!follow)
-		return least(share, ctx->was->weight_canary);
-	/* The last stable pods can only go once nothing is sent to them; within maxUnavailable the canary may take it all. */
-	if (have > 0 &&
-	        sl_rollout_available(ctx->stable) <=
-	                sl_rollout_share_of(spec->max_unavailable, spec->replicas, false) &&
-	        have + sl_rollout_share_of(spec->max_unavailable, spec->replicas, false) >= need)
-		return goal;
+	if (ctx->spec->dynamic_stable_scale && ctx->spec->traffic_routed && ctx->next->promote_full)
+		return share;
+	if (index > 0) {
+		last = in_proportion(
+		        sl_rollout_step_weight(ctx, index - 1), have, sl_rollout_canary_pods(ctx, index - 1));
+		share = share > last ? share : last;
+	}
+	share = least(share, ctx->was->weight_canary);
+	if (!ctx->spec->traffic_routed && have > 0) {
+		uint32_t by_pods = share_by_pods(ctx, goal, have, need);
+
+		share = share > by_pods ? share : by_pods;
+	}
 	return share;
 }
 
@@ -292,7 +315,7 @@ static uint32_t canary_share(const struct sl_rollout_ctx *ctx, const struct sl_r
 	if (ctx->invalid[0])
 		return current; /* what serves goes on serving; steps that cannot be read move nothing */
 	if (sl_rollout_updating(ctx) && !next->abort && strcmp(next->pod_hash, next->canary_hash) == 0)
-		share = share_by_capacity(ctx, sl_rollout_step_weight(ctx));
+		share = share_by_capacity(ctx, sl_rollout_step_weight(ctx, ctx->next->step_index));
 	if (share >= current)
 		return share;
 	keep = stable_cannot_take(ctx, current);
@@ -350,7 +373,7 @@ static void note_weight_change(struct sl_rollout_ctx *ctx)
 	sl_rollout_log_add(ctx, "weight", "canary %s: %d of %d pods available; stable %s: %d available",
 	        ctx->next->canary_hash,
 	        (int)sl_rollout_available(sl_rollout_find(ctx, ctx->next->canary_hash)),
-	        (int)sl_rollout_canary_pods(ctx), ctx->next->stable_hash,
+	        (int)sl_rollout_canary_pods(ctx, ctx->next->step_index), ctx->next->stable_hash,
 	        (int)sl_rollout_available(ctx->stable));
 }
 

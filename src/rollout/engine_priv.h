@@ -13,8 +13,8 @@ struct sl_rollout_ctx {
 	sl_nsec now;
 	struct sl_rollout_plan *plan;
 	struct sl_rollout_status *next; /* &plan->status */
-	const struct sl_rollout_rs *fresh,
-	        *stable; /* of spec.template and of next->stable_hash; may be the same; NULL: none exists */
+	/* The ReplicaSets of spec.template and of next->stable_hash; they may be the same; NULL: none exists. */
+	const struct sl_rollout_rs *fresh, *stable;
 	char invalid[SL_ROLLOUT_TEXT_SIZE]; /* "" or what is wrong with the spec */
 	const char *progressing_reason; /* set where something more telling than ReplicaSetUpdated happened */
 	struct sl_rollout_event *events;
@@ -25,14 +25,12 @@ struct sl_rollout_ctx {
 	bool moved; /* something changed that the next step builds on: call again at once */
 };
 
-/* Situations. "Updating": a template other than stable's is on its way. */
+/* Situations. Updating: a template other than stable's is on its way. Running: and it is valid, not aborted, and no user holds it. */
 bool sl_rollout_updating(const struct sl_rollout_ctx *ctx);
-bool sl_rollout_running(const struct sl_rollout_ctx
-                *ctx); /* updating, valid, and neither aborted nor held by user or pause */
-const struct sl_rollout_rs *sl_rollout_find(
-        const struct sl_rollout_ctx *ctx, const char *hash); /* NULL: none */
-const struct sl_rollout_step *sl_rollout_current_step(
-        const struct sl_rollout_ctx *ctx); /* NULL: all done, or none */
+bool sl_rollout_running(const struct sl_rollout_ctx *ctx);
+/* NULL: there is none. */
+const struct sl_rollout_rs *sl_rollout_find(const struct sl_rollout_ctx *ctx, const char *hash);
+const struct sl_rollout_step *sl_rollout_current_step(const struct sl_rollout_ctx *ctx);
 const struct sl_rollout_pause *sl_rollout_paused_for(
         const struct sl_rollout_ctx *ctx, enum sl_rollout_pause_reason reason);
 int32_t sl_rollout_available(const struct sl_rollout_rs *rs); /* 0 for NULL */
@@ -47,25 +45,26 @@ void sl_rollout_abort_with(struct sl_rollout_ctx *ctx, const char *fmt, ...)
         __attribute__((format(printf, 2, 3)));
 void sl_rollout_promote_to_stable(struct sl_rollout_ctx *ctx, const char *why);
 
-/* canary.c */
-void sl_rollout_canary_judge(
-        struct sl_rollout_ctx *ctx); /* verdict, guard, background analysis: abort or pause */
-void sl_rollout_canary_advance(
-        struct sl_rollout_ctx *ctx);                      /* the current step: complete it, or pause in it */
-void sl_rollout_canary_weigh(struct sl_rollout_ctx *ctx); /* next->weight_*, destinations */
-void sl_rollout_canary_promote(struct sl_rollout_ctx *ctx);
-uint32_t sl_rollout_step_weight(
-        const struct sl_rollout_ctx *ctx); /* what steps ask for: 0 when aborted, max when done */
-
 /* Weights and hashes are what they were when the call began, and acknowledged: pods may go after them. */
 bool sl_rollout_settled(const struct sl_rollout_ctx *ctx);
 
+/* canary.c */
+/* Verdict, guard, analysis: abort or pause. */
+void sl_rollout_canary_judge(struct sl_rollout_ctx *ctx);
+/* The current step: complete it, or pause in it. */
+void sl_rollout_canary_advance(struct sl_rollout_ctx *ctx);
+/* Sets next->weight_* and the plan's destinations. */
+void sl_rollout_canary_weigh(struct sl_rollout_ctx *ctx);
+void sl_rollout_canary_promote(struct sl_rollout_ctx *ctx);
+/* What the steps up to `index` ask for: 0 when aborted, all of it when they are done. */
+uint32_t sl_rollout_step_weight(const struct sl_rollout_ctx *ctx, int32_t index);
+
 /* replicas.c */
-int32_t sl_rollout_canary_pods(
-        const struct sl_rollout_ctx *ctx); /* that the step's weight or scale asks for */
-int32_t sl_rollout_share_of(sl_rollout_share share, int32_t replicas, bool up);
-int32_t sl_rollout_slack(
-        const struct sl_rollout_ctx *ctx); /* pods that may be missing from full capacity in a rollback */
+/* The pods that the weight, or the scale, of the step at `index` asks for. */
+int32_t sl_rollout_canary_pods(const struct sl_rollout_ctx *ctx, int32_t index);
+int32_t sl_rollout_max_unavailable(const struct sl_rollout_spec *spec);
+/* How many pods may be missing from stable when all requests go back to it. */
+int32_t sl_rollout_slack(const struct sl_rollout_ctx *ctx);
 void sl_rollout_scale_all(struct sl_rollout_ctx *ctx);
 
 /* blue_green.c */
@@ -79,6 +78,6 @@ void sl_rollout_event_add(struct sl_rollout_ctx *ctx, bool warning, const char *
         __attribute__((format(printf, 4, 5)));
 void sl_rollout_log_add(struct sl_rollout_ctx *ctx, const char *what, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
-void sl_rollout_text_set(char *dst, size_t size,
-        sl_str text); /* cut to fit, the rest zeroed so that statuses compare bytewise */
+/* Cuts to fit and zeroes the rest, so that statuses compare bytewise. */
+void sl_rollout_text_set(char *dst, size_t size, sl_str text);
 bool sl_rollout_timed_out(const struct sl_rollout_ctx *ctx);

@@ -572,6 +572,7 @@ static void canary_scale_and_routes_follow_the_steps(void **state)
 
 	(void)state;
 	start(steps, 9);
+	w.own_scale = true;
 	ship("v2");
 	assert_int_equal(desired("v2"), 3);
 	assert_int_equal(w.status.weight_canary, 0);

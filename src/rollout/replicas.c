@@ -23,42 +23,42 @@ static int32_t portion(int32_t replicas, uint32_t weight, uint32_t whole, bool u
 	return (int32_t)((product + (up ? whole - 1 : 0)) / whole);
 }
 
-int32_t sl_rollout_share_of(sl_rollout_share share, int32_t replicas, bool up)
+static int32_t share_of(sl_rollout_share share, int32_t replicas, bool up)
 {
 	if (!share.percent)
 		return above_zero(share.value);
 	return portion(replicas, (uint32_t)above_zero(share.value), 100, up);
 }
 
-static int32_t max_unavailable(const struct sl_rollout_spec *spec)
+int32_t sl_rollout_max_unavailable(const struct sl_rollout_spec *spec)
 {
-	int32_t n = sl_rollout_share_of(spec->max_unavailable, spec->replicas, false);
+	int32_t n = share_of(spec->max_unavailable, spec->replicas, false);
 
 	/* As in Kubernetes: both zero would allow no move at all. */
-	return !n && !sl_rollout_share_of(spec->max_surge, spec->replicas, true) ? 1 : n;
+	return !n && !share_of(spec->max_surge, spec->replicas, true) ? 1 : n;
 }
 
 static int32_t max_surge(const struct sl_rollout_spec *spec)
 {
-	int32_t n = sl_rollout_share_of(spec->max_surge, spec->replicas, true);
+	int32_t n = share_of(spec->max_surge, spec->replicas, true);
 
 	/* Without surge and with every pod allowed to be missing, the old one would go first: downtime. The new one comes first here. */
-	return !n && spec->replicas <= max_unavailable(spec) ? 1 : n;
+	return !n && spec->replicas <= sl_rollout_max_unavailable(spec) ? 1 : n;
 }
 
 int32_t sl_rollout_slack(const struct sl_rollout_ctx *ctx)
 {
-	return most(max_unavailable(ctx->spec), portion(ctx->spec->replicas, 25, 100, true));
+	return most(sl_rollout_max_unavailable(ctx->spec), portion(ctx->spec->replicas, 25, 100, true));
 }
 
 /* ---- how many the steps ask for ---- */
 
-/* The setCanaryScale in force, or NULL: the last one up to the current step, unless it says matchTrafficWeight. */
-static const struct sl_rollout_step *canary_scale(const struct sl_rollout_ctx *ctx)
+/* The setCanaryScale in force at a step, or NULL: the last one up to it, unless it says matchTrafficWeight. */
+static const struct sl_rollout_step *canary_scale(const struct sl_rollout_ctx *ctx, int32_t index)
 {
-	if (!ctx->spec->traffic_routed || ctx->next->abort || !sl_rollout_current_step(ctx))
+	if (!ctx->spec->traffic_routed || ctx->next->abort || (size_t)index >= ctx->spec->step_count)
 		return NULL;
-	for (int32_t i = ctx->next->step_index; i >= 0; i--) {
+	for (int32_t i = index; i >= 0; i--) {
 		const struct sl_rollout_step *step = &ctx->spec->steps[i];
 
 		if (step->kind == SL_ROLLOUT_STEP_SET_CANARY_SCALE)
@@ -120,9 +120,9 @@ static int32_t pods_for(const struct sl_rollout_ctx *ctx, uint32_t weight)
 	return n > 0 ? most(n, least(ctx->spec->min_pods_per_replica_set, ctx->spec->replicas)) : 0;
 }
 
-int32_t sl_rollout_canary_pods(const struct sl_rollout_ctx *ctx)
+int32_t sl_rollout_canary_pods(const struct sl_rollout_ctx *ctx, int32_t index)
 {
-	const struct sl_rollout_step *scale = canary_scale(ctx);
+	const struct sl_rollout_step *scale = canary_scale(ctx, index);
 
 	if (!sl_rollout_updating(ctx))
 		return ctx->spec->replicas;
@@ -131,8 +131,8 @@ int32_t sl_rollout_canary_pods(const struct sl_rollout_ctx *ctx)
 	if (scale)
 		return portion(ctx->spec->replicas, (uint32_t)scale->scale_value, 100, true);
 	if (!ctx->spec->traffic_routed)
-		return nearest_split(ctx->spec, sl_rollout_step_weight(ctx)).canary;
-	return pods_for(ctx, sl_rollout_step_weight(ctx));
+		return nearest_split(ctx->spec, sl_rollout_step_weight(ctx, index)).canary;
+	return pods_for(ctx, sl_rollout_step_weight(ctx, index));
 }
 
 /* ---- who gets how many ---- */
@@ -170,13 +170,20 @@ static bool carries_weight(const struct sl_rollout_ctx *ctx, const struct sl_rol
 	return ctx->next->weight_canary && sl_str_eq_c(rs->hash, ctx->next->canary_hash);
 }
 
+/* An earlier canary still has a share: stable gets the pods to take it before the steps of the new one count. */
+static bool draining(const struct sl_rollout_ctx *ctx)
+{
+	return ctx->next->weight_canary && strcmp(ctx->next->canary_hash, ctx->next->pod_hash) != 0;
+}
+
 /* Stable of a routed canary: whole, or with dynamicStableScale what its share needs, now and after the next move of weight. */
 static int32_t routed_stable(const struct sl_rollout_ctx *ctx)
 {
-	uint32_t whole = ctx->spec->max_weight, goal = whole - sl_rollout_step_weight(ctx);
+	uint32_t whole = ctx->spec->max_weight,
+	         goal = whole - sl_rollout_step_weight(ctx, ctx->next->step_index);
 	int32_t n;
 
-	if (!ctx->spec->dynamic_stable_scale || !sl_rollout_updating(ctx))
+	if (!ctx->spec->dynamic_stable_scale || !sl_rollout_updating(ctx) || draining(ctx))
 		return ctx->spec->replicas;
 	n = pods_for(ctx, goal > ctx->next->weight_stable ? goal : ctx->next->weight_stable);
 	return sl_rollout_settled(ctx) ? n : most(n, ctx->stable->desired);
@@ -194,7 +201,7 @@ static struct sl_rollout_scale routed_scale(struct sl_rollout_ctx *ctx, const st
 	if (rs == ctx->fresh && ctx->next->abort)
 		return retire(ctx, rs, spec->abort_scale_down_delay);
 	if (rs == ctx->fresh) {
-		int32_t need = sl_rollout_canary_pods(ctx);
+		int32_t need = sl_rollout_canary_pods(ctx, ctx->next->step_index);
 
 		return keep(rs, sl_rollout_settled(ctx) ? need : most(need, rs->desired));
 	}
@@ -222,18 +229,10 @@ static struct basic basic_room(const struct sl_rollout_ctx *ctx)
 	}
 	return (struct basic) {
 		.room = above_zero(ctx->spec->replicas + max_surge(ctx->spec) - total),
-		.spare = above_zero(available - (ctx->spec->replicas - max_unavailable(ctx->spec))),
+		.spare =
+		        above_zero(available - (ctx->spec->replicas - sl_rollout_max_unavailable(ctx->spec))),
 		.others = others,
 	};
-}
-
-/* Pods that a share of the requests needs, less what may be missing; at least one. */
-static int32_t held_by_weight(const struct sl_rollout_ctx *ctx, uint32_t weight)
-{
-	if (!weight)
-		return 0;
-	return most(1, portion(ctx->spec->replicas, weight, ctx->spec->max_weight, true) -
-	                       max_unavailable(ctx->spec));
 }
 
 /* From rs->desired towards `need`. Pods that are not available may go at any time; available ones only out of what is spare. */
@@ -251,9 +250,11 @@ static int32_t towards(struct sl_rollout_ctx *ctx, struct basic *b, const struct
 		return 0; /* the user wants nothing to run */
 	if (!sl_rollout_settled(ctx))
 		return now;
-	n = most(most(need, held_by_weight(ctx, weight)), available - b->spare);
-	if (n >= now || (n == 0 && !may_vanish(rs)))
-		return n == 0 ? least(1, now) : now;
+	n = most(need, available - b->spare);
+	if (n == 0 && (weight || !may_vanish(rs)))
+		n = 1;
+	if (n >= now)
+		return now;
 	b->spare -= above_zero(available - n);
 	return n;
 }
@@ -262,10 +263,10 @@ static void basic_scales(struct sl_rollout_ctx *ctx, struct sl_rollout_scale *sc
 {
 	const struct sl_rollout_spec *spec = ctx->spec;
 	bool updating = sl_rollout_updating(ctx);
-	struct split need = nearest_split(spec, sl_rollout_step_weight(ctx));
+	struct split need = nearest_split(spec, sl_rollout_step_weight(ctx, ctx->next->step_index));
 	struct basic b = basic_room(ctx);
 
-	if (!updating)
+	if (!updating || draining(ctx))
 		need = (struct split) { 0, spec->replicas };
 	/* Three rounds, so that room and spare go to stable first when it grows, and from older sets first when they shrink. */
 	for (size_t i = 0; i < ctx->seen->set_count; i++) {
@@ -318,8 +319,8 @@ static int32_t first_pods(const struct sl_rollout_ctx *ctx)
 	if (ctx->spec->strategy == SL_ROLLOUT_BLUE_GREEN)
 		return preview_pods(ctx);
 	if (ctx->spec->traffic_routed || !sl_rollout_updating(ctx))
-		return sl_rollout_canary_pods(ctx);
-	return least(b.room, sl_rollout_canary_pods(ctx));
+		return sl_rollout_canary_pods(ctx, ctx->next->step_index);
+	return least(b.room, sl_rollout_canary_pods(ctx, ctx->next->step_index));
 }
 
 static void create_fresh(struct sl_rollout_ctx *ctx)
@@ -367,6 +368,9 @@ void sl_rollout_scale_all(struct sl_rollout_ctx *ctx)
 			ctx->scales[i] = blue_green_scale(ctx, rs);
 		else if (!basic)
 			ctx->scales[i] = routed_scale(ctx, rs);
+		/* Whatever the reason: the last pod stays while someone may send to it, unless the user wants none at all. */
+		if (!ctx->scales[i].replicas && rs->desired && ctx->spec->replicas && !may_vanish(rs))
+			ctx->scales[i].replicas = rs->desired;
 		note_scaling(ctx, rs, &ctx->scales[i]);
 	}
 	ctx->plan->scale_count = seen->set_count;

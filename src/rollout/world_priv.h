@@ -56,9 +56,9 @@ struct world {
 	uint64_t lost;  /* requests sent where no pod was ready */
 	uint32_t turns; /* changes of direction of the canary's weight since they were last reset */
 	int direction;
+	bool own_scale;         /* the steps set the canary's scale themselves */
 	int drop_plans_percent; /* the controller dies between persisting the status and doing the rest */
 	char events[8192];      /* reasons, in order, comma-separated */
-	bool crashes;           /* pods were killed: requests may be lost */
 };
 
 static inline struct world_set *world_find(struct world *w, const char *hash)
@@ -180,6 +180,27 @@ static inline void world_scale(struct world *w, struct world_set *s)
 		s->ready_at[i] = 0;
 }
 
+static inline bool epoch_gives(const struct world_epoch *e, const char *hash, uint32_t weight)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (strcmp(e->to[i].hash, hash) == 0)
+			return e->to[i].weight == weight;
+	return weight == 0;
+}
+
+/* Whether the newest epoch is what the status says: not so while a plan was dropped. */
+static inline bool world_carries_status(const struct world *w)
+{
+	const struct sl_rollout_status *st = &w->status;
+	const struct world_epoch *e = &w->epochs[w->epoch];
+
+	if (w->spec.strategy == SL_ROLLOUT_BLUE_GREEN)
+		return e->count == 1 && epoch_gives(e, st->active_hash, w->spec.max_weight);
+	return epoch_gives(e, st->stable_hash, st->weight_stable) &&
+	       epoch_gives(e, st->canary_hash, st->weight_canary) &&
+	       e->count == (size_t)(st->weight_stable > 0) + (st->weight_canary > 0);
+}
+
 static inline void world_see(struct world *w, struct sl_rollout_seen *seen)
 {
 	struct sl_verdict verdict;
@@ -204,16 +225,9 @@ static inline void world_see(struct world *w, struct sl_rollout_seen *seen)
 	}
 	seen->sets = w->seen_sets;
 	seen->set_count = n;
-	/* The newest epoch carries the status's weights unless the plan was dropped; it is acknowledged once all proxies run it. */
-	seen->weights_acked = true;
+	seen->weights_acked = world_carries_status(w);
 	for (size_t p = 0; p < WORLD_PROXIES; p++)
 		seen->weights_acked &= w->applied[p] == w->epoch;
-	for (size_t i = 0; i < w->epochs[w->epoch].count; i++) {
-		bool canary = strcmp(w->epochs[w->epoch].to[i].hash, w->status.canary_hash) == 0;
-		uint32_t want = canary ? w->status.weight_canary : w->status.weight_stable;
-
-		seen->weights_acked &= w->epochs[w->epoch].to[i].weight == want;
-	}
 	if (w->judge_attempt && !seen->judge.attempt) {
 		sl_judge_verdict(&w->judge, &verdict);
 		seen->judge.attempt = w->judge_attempt;
@@ -262,6 +276,11 @@ static inline void world_check(struct world *w, const struct sl_rollout_status *
 		assert_true(canary_ready || !stable_ready || !st->weight_canary);
 		assert_true(stable_ready || !canary_ready || !st->weight_stable);
 	}
+	/* Never more than the canary has pods for, where nobody set its scale by hand and stable could serve. */
+	if (w->spec.traffic_routed && w->spec.strategy == SL_ROLLOUT_CANARY && stable_ready &&
+	        !w->own_scale && st->weight_canary > was->weight_canary)
+		assert_true((uint64_t)canary_ready * w->spec.max_weight >=
+		            (uint64_t)w->spec.replicas * st->weight_canary);
 	assert_true(!st->has_step_index || (size_t)st->step_index <= w->spec.step_count);
 	assert_true(!st->abort || st->phase == SL_ROLLOUT_DEGRADED);
 	assert_true(st->phase != SL_ROLLOUT_HEALTHY || strcmp(st->pod_hash, st->stable_hash) == 0);
