@@ -311,7 +311,7 @@ static bool set_peer_name(SSL *ssl, const char *name)
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) ==
 		       1; /* no SNI: RFC 6066 section 3 */
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name) == 1;
 }
 
 void sl_tls_close(struct sl_tls *tls)
