@@ -93,7 +93,7 @@ static void print_table(const double *ns)
 int main(int argc, char **argv)
 {
 	bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-	double least[SL_ARRAY_COUNT(heads)];
+	double least[SL_ARRAY_COUNT(heads)] = { 0 };
 
 	for (int r = 0; r < ROUNDS; r++) {
 		for (size_t i = 0; i < SL_ARRAY_COUNT(heads); i++) {

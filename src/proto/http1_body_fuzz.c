@@ -59,6 +59,7 @@ static void check_rechunked(sl_str content)
 	sl_buf_c(&b, SL_HTTP1_LAST_CHUNK);
 	sl_http1_body_init(&body, NULL, &fuzz_limits);
 	FUZZ_CHECK(read_content(&body, b.p, b.len, b.len, &again, &trailers) == b.len && body.done);
+	FUZZ_CHECK((again.p && content.p) || !content.len);
 	FUZZ_CHECK(sl_str_eq(content, sl_buf_str(&again)));
 }
 

@@ -96,7 +96,7 @@ static size_t read_body(struct sl_http1_body *b, const struct row *row, size_t s
 	while (at < row->len && !b->done && !b->fault) {
 		size_t n = row->len - at < step ? row->len - at : step;
 		struct sl_http1_piece piece;
-		char *p = malloc(n);
+		char *p = malloc(n ? n : 1);
 
 		memcpy(p, row->in + at, n);
 		if (sl_http1_body_next(b, p, n, &piece) == SL_OK) {

@@ -42,7 +42,7 @@ sl_err sl_uri_split(sl_str target, struct sl_uri *ret_uri)
 
 sl_err sl_host_split(sl_str authority, sl_str *ret_host, int *ret_port)
 {
-	sl_str host = authority, port = SL_STR_NONE;
+	sl_str host, port;
 	uint64_t number = 0;
 	size_t end;
 

@@ -310,7 +310,7 @@ static sl_err read_node(struct reader *r, size_t depth, json_t **ret_value)
 
 static sl_err read_document(struct reader *r, json_t *documents)
 {
-	json_t *value;
+	json_t *value = NULL;
 
 	SL_TRY(next_event(r));
 	SL_TRY(read_node(r, 1, &value));

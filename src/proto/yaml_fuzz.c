@@ -40,7 +40,7 @@ static void check_document(json_t *document)
 		abort();
 	}
 	sl_yaml_dump(&second, json_array_get(again, 0));
-	FUZZ_CHECK(sl_str_eq(sl_buf_str(&text), sl_buf_str(&second)));
+	FUZZ_CHECK(text.p && second.p && sl_str_eq(sl_buf_str(&text), sl_buf_str(&second)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
