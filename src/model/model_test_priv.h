@@ -1,5 +1,7 @@
 #pragma once
-/* What the unit tests of this folder share: JSON written with ' for ", and comparing JSON. Tests only; include after base/test.h. */
+/* What the unit tests of this folder share: JSON written with ' for ", and comparing JSON. Tests only. */
+#include "base/test.h"
+
 #include "base/buf.h"
 #include "model/object.h"
 
