@@ -17,10 +17,12 @@ struct conn {
 	int gone;          /* closed; freed at the end of the turn, as events may still point here */
 	struct conn *peer; /* client and upstream, while a request is under way */
 	struct conn *next; /* in the pool, or among the dead */
-	size_t len;        /* bytes of the message so far */
-	char buf[BUF_BYTES];
+	char *kept;        /* the message so far, when it came in parts; hardly ever */
+	size_t len;        /* of it */
 };
 
+static char buf[BUF_BYTES]; /* one for all, so that it stays in the cache: the message being forwarded */
+static size_t buf_len;
 static int epoll_fd;
 static uint16_t upstream_port;
 static struct conn *pool, *dead;
@@ -58,17 +60,14 @@ static void send_all(struct conn *to, const char *p, size_t len)
 		die("a send of %zu bytes did not go through", len);
 }
 
-/* Sends the message in `from` with the header added behind its head's last line. */
-static void forward(struct conn *from, struct conn *to, char *head_end)
+/* Sends the message with the header added behind its head's last line. recv left room for it. */
+static void forward(struct conn *to, char *head_end)
 {
-	size_t head = (size_t)(head_end - from->buf) + 2, add = sizeof(added) - 1;
+	size_t head = (size_t)(head_end - buf) + 2, add = sizeof(added) - 1;
 
-	if (from->len + add > sizeof(from->buf))
-		die("a message over %d bytes", BUF_BYTES);
-	memmove(from->buf + head + add, from->buf + head, from->len - head);
-	memcpy(from->buf + head, added, add);
-	send_all(to, from->buf, from->len + add);
-	from->len = 0;
+	memmove(buf + head + add, buf + head, buf_len - head);
+	memcpy(buf + head, added, add);
+	send_all(to, buf, buf_len + add);
 }
 
 static struct conn *take_upstream(void)
@@ -83,13 +82,13 @@ static struct conn *take_upstream(void)
 }
 
 /* Whether the whole response is there, by its Content-Length. */
-static int is_whole(const struct conn *c, const char *head_end)
+static int is_whole(const char *head_end)
 {
-	const char *field = memmem(c->buf, (size_t)(head_end - c->buf), "Content-Length: ", 16);
+	const char *field = memmem(buf, (size_t)(head_end - buf), "Content-Length: ", 16);
 
 	if (!field)
 		die("a response without Content-Length");
-	return c->len == (size_t)(head_end + 4 - c->buf) + strtoul(field + 16, NULL, 10);
+	return buf_len == (size_t)(head_end + 4 - buf) + strtoul(field + 16, NULL, 10);
 }
 
 static void on_request(struct conn *c, char *head_end)
@@ -98,16 +97,14 @@ static void on_request(struct conn *c, char *head_end)
 
 	c->peer = u;
 	u->peer = c;
-	forward(c, u, head_end);
+	forward(u, head_end);
 }
 
 static void on_response(struct conn *u, char *head_end)
 {
 	struct conn *c = u->peer;
 
-	if (!is_whole(u, head_end))
-		return;
-	forward(u, c, head_end);
+	forward(c, head_end);
 	c->peer = u->peer = NULL;
 	u->next = pool;
 	pool = u;
@@ -122,6 +119,18 @@ static void on_end(struct conn *c)
 	end_conn(c);
 }
 
+/* The rest has not come yet. */
+static void keep(struct conn *c)
+{
+	if (buf_len + sizeof(added) >= sizeof(buf))
+		die("a message over %d bytes", BUF_BYTES);
+	c->kept = realloc(c->kept, sizeof(buf));
+	if (!c->kept)
+		die("out of memory");
+	memcpy(c->kept, buf, buf_len);
+	c->len = buf_len;
+}
+
 static void on_readable(struct conn *c)
 {
 	ssize_t n;
@@ -129,23 +138,26 @@ static void on_readable(struct conn *c)
 
 	if (c->gone)
 		return;
-	n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - sizeof(added) - c->len, 0);
+	if (c->len)
+		memcpy(buf, c->kept, c->len);
+	n = recv(c->fd, buf + c->len, sizeof(buf) - sizeof(added) - c->len, 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
 		on_end(c);
 		return;
 	}
-	c->len += (size_t)n;
-	head_end = memmem(c->buf, c->len, "\r\n\r\n", 4);
-	if (!head_end)
-		return; /* a short read has emptied the socket: epoll(7) */
-	if (!c->upstream)
-		on_request(c, head_end);
-	else if (c->peer)
+	buf_len = c->len + (size_t)n; /* a short read has emptied the socket: epoll(7) */
+	c->len = 0;
+	head_end = memmem(buf, buf_len, "\r\n\r\n", 4);
+	if (c->upstream && !c->peer)
+		die("bytes on an idle upstream connection");
+	if (!head_end || (c->upstream && !is_whole(head_end)))
+		keep(c);
+	else if (c->upstream)
 		on_response(c, head_end);
 	else
-		die("bytes on an idle upstream connection");
+		on_request(c, head_end);
 }
 
 static void accept_all(int listener)
@@ -164,6 +176,7 @@ static void bury(void)
 		struct conn *c = dead;
 
 		dead = c->next;
+		free(c->kept);
 		free(c);
 	}
 }
