@@ -171,8 +171,7 @@ static void decode_map(struct decoder *d, const struct sl_schema_field *f, const
 		return;
 	}
 	entries = at = sl_arena_zalloc_array(d->arena, count ? count : 1, size);
-	json_object_foreach((json_t *)(uintptr_t)v, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)v, key, value) {
 		size_t len = sl_path_entry(&d->path, key);
 
 		*(sl_str *)(void *)at = sl_arena_str_c(d->arena, key);

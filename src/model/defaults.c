@@ -20,7 +20,8 @@ static void fill_value(const struct sl_schema_field *f, json_t *value)
 		fill_object(f->type, value);
 		break;
 	case SL_SHAPE_LIST:
-		json_array_foreach(value, i, sub) fill_object(f->type, sub);
+		json_array_foreach (value, i, sub)
+			fill_object(f->type, sub);
 		break;
 	case SL_SHAPE_MAP:
 		SL_OBJ_FOR (value, key, sub)
@@ -54,10 +55,10 @@ static void service_defaults(json_t *obj)
 	json_t *port;
 	size_t i;
 
-	json_array_foreach(sl_obj_get(obj, "spec.ports"), i,
-	        port) if (json_is_object(port) && is_absent(json_object_get(port, "targetPort")) &&
-	                  json_object_get(port, "port"))
-	        json_object_set(port, "targetPort", json_object_get(port, "port"));
+	json_array_foreach (sl_obj_get(obj, "spec.ports"), i, port)
+		if (json_is_object(port) && is_absent(json_object_get(port, "targetPort")) &&
+		        json_object_get(port, "port"))
+			json_object_set(port, "targetPort", json_object_get(port, "port"));
 }
 
 static void deployment_defaults(json_t *obj)
@@ -208,8 +209,9 @@ static void carry_all_but_status(const json_t *old, json_t *obj)
 	json_t *value;
 	void *next;
 
-	json_object_foreach_safe(obj, next, key, value) if (strcmp(key, "status") != 0)
-	        json_object_del(obj, key);
+	json_object_foreach_safe (obj, next, key, value)
+		if (strcmp(key, "status") != 0)
+			json_object_del(obj, key);
 	SL_OBJ_FOR (old, key, value)
 		if (strcmp(key, "status") != 0)
 			json_object_set_new(obj, key, json_deep_copy(value));

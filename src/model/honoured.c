@@ -83,8 +83,7 @@ static void walk_field(struct walk *w, const struct sl_schema_field *f, const js
 		walk_value(w, f, v);
 		break;
 	case SL_SHAPE_LIST:
-		json_array_foreach(v, i, sub)
-		{
+		json_array_foreach (v, i, sub) {
 			at = sl_path_index(&w->path, i);
 			walk_value(w, f, sub);
 			sl_path_pop(&w->path, at);
@@ -141,8 +140,7 @@ static bool drop_condition(json_t *obj)
 	json_t *list = sl_obj_get(obj, "status.conditions"), *c;
 	size_t i;
 
-	json_array_foreach(list, i, c)
-	{
+	json_array_foreach (list, i, c) {
 		if (!sl_str_eq(sl_obj_get_str(c, "type"), SL_STR(CONDITION)))
 			continue;
 		json_array_remove(list, i);

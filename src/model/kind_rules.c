@@ -43,8 +43,7 @@ static void unique_names(struct sl_validator *v, const json_t *list, const char 
 	json_t *a, *b;
 	size_t i, k;
 
-	json_array_foreach(list, i, a)
-	{
+	json_array_foreach (list, i, a) {
 		for (k = 0; k < i; k++) {
 			size_t at;
 
@@ -70,8 +69,7 @@ static void check_ports(struct sl_validator *v, const json_t *ports)
 	size_t i, k;
 
 	unique_names(v, ports, "name");
-	json_array_foreach(ports, i, port)
-	{
+	json_array_foreach (ports, i, port) {
 		size_t at = sl_path_index(&v->path, i);
 		sl_str protocol = sl_obj_get_str(port, "protocol");
 
@@ -213,8 +211,7 @@ static void check_weights(struct sl_validator *v, const json_t *routes)
 	json_t *route;
 	size_t i, at = sl_path_key(&v->path, "route");
 
-	json_array_foreach(routes, i, route)
-	{
+	json_array_foreach (routes, i, route) {
 		int64_t weight = sl_obj_get_int(route, "weight", 0);
 
 		if (weight > 1000000) /* keeps the sum far from overflow */
@@ -246,8 +243,7 @@ static void check_http_route(struct sl_validator *v, const json_t *route)
 		sl_validator_bad_at(v, "route", "FieldValueRequired",
 		        "the list is empty; at least one destination is wanted");
 	check_weights(v, json_object_get(route, "route"));
-	json_array_foreach(json_object_get(route, "match"), i, match)
-	{
+	json_array_foreach (json_object_get(route, "match"), i, match) {
 		at = sl_path_key(&v->path, "match");
 		sl_path_index(&v->path, i);
 		check_http_match(v, match);
@@ -277,8 +273,7 @@ static void virtual_service_rules(struct sl_validator *v, const json_t *obj)
 	                json_array_size(json_object_get(spec, "tls")) ==
 	        0)
 		sl_validator_bad(v, "FieldValueRequired", "no routes; one of http, tcp, tls is wanted");
-	json_array_foreach(json_object_get(spec, "http"), i, route)
-	{
+	json_array_foreach (json_object_get(spec, "http"), i, route) {
 		size_t in = sl_path_key(&v->path, "http");
 
 		sl_path_index(&v->path, i);
@@ -355,8 +350,7 @@ static void check_canary(struct sl_validator *v, const json_t *canary)
 	json_t *step;
 	size_t i;
 
-	json_array_foreach(json_object_get(canary, "steps"), i, step)
-	{
+	json_array_foreach (json_object_get(canary, "steps"), i, step) {
 		size_t at = sl_path_key(&v->path, "steps");
 
 		sl_path_index(&v->path, i);
@@ -403,8 +397,7 @@ static void analysis_rules(struct sl_validator *v, const json_t *obj)
 	if (json_array_size(metrics) + json_array_size(sl_obj_get(obj, "spec.templates")) == 0)
 		sl_validator_bad(v, "FieldValueRequired", "missing; at least one metric is wanted");
 	unique_names(v, metrics, "name");
-	json_array_foreach(metrics, i, metric)
-	{
+	json_array_foreach (metrics, i, metric) {
 		size_t in = sl_path_index(&v->path, i);
 
 		sl_path_key(&v->path, "provider");

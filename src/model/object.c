@@ -133,9 +133,12 @@ bool sl_json_depth_ok(const json_t *v, unsigned depth)
 		return true;
 	if (depth == 0)
 		return false;
-	json_object_foreach(
-	        (json_t *)(uintptr_t)v, key, sub) if (!sl_json_depth_ok(sub, depth - 1)) return false;
-	json_array_foreach(v, i, sub) if (!sl_json_depth_ok(sub, depth - 1)) return false;
+	json_object_foreach ((json_t *)(uintptr_t)v, key, sub)
+		if (!sl_json_depth_ok(sub, depth - 1))
+			return false;
+	json_array_foreach (v, i, sub)
+		if (!sl_json_depth_ok(sub, depth - 1))
+			return false;
 	return true;
 }
 
@@ -144,8 +147,9 @@ const json_t *sl_obj_condition(const json_t *obj, const char *type)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(sl_obj_get(obj, "status.conditions"), i,
-	        c) if (sl_str_eq_c(sl_obj_get_str(c, "type"), type)) return c;
+	json_array_foreach (sl_obj_get(obj, "status.conditions"), i, c)
+		if (sl_str_eq_c(sl_obj_get_str(c, "type"), type))
+			return c;
 	return NULL;
 }
 
@@ -204,7 +208,8 @@ sl_str sl_obj_controller_uid(const json_t *obj)
 	json_t *ref;
 	size_t i;
 
-	json_array_foreach(sl_obj_get(obj, "metadata.ownerReferences"), i,
-	        ref) if (json_is_true(json_object_get(ref, "controller"))) return sl_obj_get_str(ref, "uid");
+	json_array_foreach (sl_obj_get(obj, "metadata.ownerReferences"), i, ref)
+		if (json_is_true(json_object_get(ref, "controller")))
+			return sl_obj_get_str(ref, "uid");
 	return SL_STR_NONE;
 }

@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 /* for (key, value of an object) { }; json_t *value, const char *key. The object must not change meanwhile. */
-#define SL_OBJ_FOR(obj, key, value) json_object_foreach((json_t *)(uintptr_t)(obj), key, value)
+#define SL_OBJ_FOR(obj, key, value) json_object_foreach ((json_t *)(uintptr_t)(obj), key, value)
 
 /* Empty when absent or not a string. */
 sl_str sl_obj_name(const json_t *obj);

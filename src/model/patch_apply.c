@@ -85,8 +85,7 @@ static json_t *find_element(struct applying *a, const struct sl_schema_field *f,
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		const char *is = element_key(a, f, item);
 
 		if (!is || strcmp(is, key) != 0)
@@ -161,8 +160,7 @@ static json_t *fields_of(struct applying *a, const struct sl_schema_field *f,
 				json_object_set_new(set, field_key(a, key), fields_of(a, m, type_of(m), sub));
 		}
 	} else if (json_is_array(value) && form_of(f) == KEYED) {
-		json_array_foreach(value, i, sub)
-		{
+		json_array_foreach (value, i, sub) {
 			json_t *element;
 
 			key = element_key(a, f, sub);
@@ -173,7 +171,8 @@ static json_t *fields_of(struct applying *a, const struct sl_schema_field *f,
 			json_object_set_new(set, key, element);
 		}
 	} else if (json_is_array(value) && form_of(f) == SET) {
-		json_array_foreach(value, i, sub) json_object_set_new(set, set_key(a, sub), json_object());
+		json_array_foreach (value, i, sub)
+			json_object_set_new(set, set_key(a, sub), json_object());
 	}
 	return set;
 }
@@ -197,8 +196,7 @@ static void merge_keyed(
 	json_t *item, *was;
 	size_t i, at;
 
-	json_array_foreach(applied, i, item)
-	{
+	json_array_foreach (applied, i, item) {
 		const char *key = element_key(a, f, item);
 
 		was = key ? find_element(a, f, list, key, &at) : NULL;
@@ -214,9 +212,10 @@ static void merge_set(json_t *list, const json_t *applied)
 	json_t *item, *is;
 	size_t i, k;
 
-	json_array_foreach(applied, i, item)
-	{
-		json_array_foreach(list, k, is) if (json_equal(is, item)) break;
+	json_array_foreach (applied, i, item) {
+		json_array_foreach (list, k, is)
+			if (json_equal(is, item))
+				break;
 		if (k == json_array_size(list))
 			json_array_append_new(list, json_deep_copy(item));
 	}
@@ -254,8 +253,7 @@ static void conflict_in_value(struct applying *a, const struct sl_schema_field *
 	if (json_is_object(value) && json_is_object(was)) {
 		find_conflicts(a, type_of(f), was, value, sub);
 	} else if (json_is_array(value) && json_is_array(was) && form_of(f) == KEYED) {
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach (value, i, item) {
 			const char *key = element_key(a, f, item);
 			size_t len = sl_path_index(&a->path, i);
 
@@ -332,8 +330,7 @@ static void give_up_fields(struct applying *a, const struct sl_schema_type *type
 	json_t *value;
 	void *next;
 
-	json_object_foreach_safe(live, next, key, value)
-	{
+	json_object_foreach_safe (live, next, key, value) {
 		const struct sl_schema_field *f = type ? sl_schema_field(type, sl_str_c(key)) : NULL;
 		const char *name = field_key(a, key);
 		const json_t *was = json_object_get(before, name), *is = json_object_get(now, name),
@@ -387,8 +384,7 @@ static json_t *own_entry(const json_t *entries, sl_str manager, json_t **ret_oth
 	json_t *own = NULL, *others = json_object(), *entry;
 	size_t i;
 
-	json_array_foreach(entries, i, entry)
-	{
+	json_array_foreach (entries, i, entry) {
 		if (sl_str_eq(sl_obj_get_str(entry, "manager"), manager) &&
 		        sl_str_eq(sl_obj_get_str(entry, "operation"), SL_STR("Apply")))
 			own = entry;
@@ -405,8 +401,7 @@ static void check_others(struct applying *a, const struct sl_kind *kind, const j
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach(entries, i, entry)
-	{
+	json_array_foreach (entries, i, entry) {
 		if (entry == own)
 			continue;
 		a->other = sl_obj_get_str(entry, "manager");

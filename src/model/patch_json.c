@@ -40,7 +40,8 @@ static size_t count_nodes(const json_t *v)
 
 	SL_OBJ_FOR (v, key, sub)
 		n += count_nodes(sub);
-	json_array_foreach(v, i, sub) n += count_nodes(sub);
+	json_array_foreach (v, i, sub)
+		n += count_nodes(sub);
 	return n;
 }
 
@@ -305,7 +306,9 @@ sl_err sl_patch_json(const json_t *doc, const json_t *patch, json_t **ret_doc, s
 		return sl_diag_fail(
 		        diag, SL_ERR_TOO_BIG, NULL, "FieldValueTooLong", "the document is nested too deep");
 	p.doc = json_deep_copy(doc);
-	json_array_foreach(patch, p.op_index, op) if ((err = run_op(&p, op)) != SL_OK) break;
+	json_array_foreach (patch, p.op_index, op)
+		if ((err = run_op(&p, op)) != SL_OK)
+			break;
 	sl_arena_fini(&p.arena);
 	if (err == SL_OK)
 		*ret_doc = p.doc;

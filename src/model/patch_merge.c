@@ -92,8 +92,7 @@ static size_t find(const json_t *list, const json_t *item, const char *merge_key
 	json_t *element;
 	size_t i;
 
-	json_array_foreach(list, i, element)
-	{
+	json_array_foreach (list, i, element) {
 		const json_t *is = merge_key ? json_object_get(element, merge_key) : element;
 
 		if (want && is && json_equal(is, want))
@@ -155,8 +154,9 @@ static bool replaces_list(const json_t *patch)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(patch, i,
-	        item) if (sl_str_eq(sl_obj_get_str(item, DIRECTIVE), SL_STR("replace"))) return true;
+	json_array_foreach (patch, i, item)
+		if (sl_str_eq(sl_obj_get_str(item, DIRECTIVE), SL_STR("replace")))
+			return true;
 	return false;
 }
 
@@ -169,8 +169,7 @@ static sl_err merge_list(
 
 	if (replace)
 		json_array_clear(list);
-	json_array_foreach(patch, i, item)
-	{
+	json_array_foreach (patch, i, item) {
 		size_t at = sl_path_index(&s->path, i);
 
 		if (!by_key) {
@@ -216,8 +215,9 @@ static sl_err delete_from_list(struct strategic *s, json_t *target, const char *
 
 	if (!json_is_array(values))
 		return malformed(s, "$deleteFromPrimitiveList wants a list");
-	json_array_foreach(values, i, item) for (size_t at = find(list, item, NULL); at != SIZE_MAX;
-	                                         at = find(list, item, NULL)) json_array_remove(list, at);
+	json_array_foreach (values, i, item)
+		for (size_t at = find(list, item, NULL); at != SIZE_MAX; at = find(list, item, NULL))
+			json_array_remove(list, at);
 	return SL_OK;
 }
 
@@ -229,8 +229,7 @@ static sl_err retain_keys(struct strategic *s, json_t *target, const json_t *key
 
 	if (!json_is_array(keys))
 		return malformed(s, "$retainKeys wants a list of keys");
-	json_object_foreach_safe(target, next, key, value)
-	{
+	json_object_foreach_safe (target, next, key, value) {
 		json_t *name = json_string(key);
 
 		if (find(keys, name, NULL) == SIZE_MAX)
@@ -249,11 +248,13 @@ static json_t *ordered(const json_t *list, const json_t *order, const json_t *be
 	json_t *known = json_array(), *others = json_array(), *result = json_array(), *item;
 	size_t i, k = 0, o = 0, at;
 
-	json_array_foreach(order, i, item) if ((at = find(list, item, merge_key)) != SIZE_MAX &&
-	                                       find(known, item, merge_key) == SIZE_MAX)
-	        json_array_append(known, json_array_get(list, at));
-	json_array_foreach(list, i, item) if (find(order, item, merge_key) == SIZE_MAX)
-	        json_array_append(others, item);
+	json_array_foreach (order, i, item)
+		if ((at = find(list, item, merge_key)) != SIZE_MAX &&
+		        find(known, item, merge_key) == SIZE_MAX)
+			json_array_append(known, json_array_get(list, at));
+	json_array_foreach (list, i, item)
+		if (find(order, item, merge_key) == SIZE_MAX)
+			json_array_append(others, item);
 	while (k < json_array_size(known) || o < json_array_size(others)) {
 		json_t *a = json_array_get(known, k), *b = json_array_get(others, o);
 		size_t a_at = a ? find(before, a, merge_key) : SIZE_MAX,

@@ -72,8 +72,7 @@ static void unique(struct sl_validator *v, const json_t *list, const char *key, 
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		const char *name = json_string_value(json_object_get(item, key));
 		size_t at = sl_path_index(&v->path, i);
 
@@ -94,8 +93,7 @@ static void container_rules(struct sl_validator *v, const json_t *container, jso
 
 	for (i = 0; i < SL_ARRAY_COUNT(probes); i++)
 		probe_rules(v, container, probes[i]);
-	json_array_foreach(json_object_get(container, "env"), i, env)
-	{
+	json_array_foreach (json_object_get(container, "env"), i, env) {
 		at = sl_path_key(&v->path, "env");
 		sl_path_index(&v->path, i);
 		env_rules(v, env);
@@ -116,8 +114,7 @@ void sl_pod_spec_rules(struct sl_validator *v, const json_t *spec)
 		size_t i, at = sl_path_key(&v->path, lists[l]);
 
 		unique(v, list, "name", names);
-		json_array_foreach(list, i, container)
-		{
+		json_array_foreach (list, i, container) {
 			size_t in = sl_path_index(&v->path, i);
 
 			container_rules(v, container, port_names);
@@ -143,8 +140,8 @@ static json_t *fixed_part(const json_t *spec, bool was_scheduled)
 	if (!was_scheduled)
 		json_object_del(copy, "nodeName");
 	for (size_t l = 0; l < SL_ARRAY_COUNT(lists); l++)
-		json_array_foreach(json_object_get(copy, lists[l]), i, container)
-		        json_object_del(container, "image");
+		json_array_foreach (json_object_get(copy, lists[l]), i, container)
+			json_object_del(container, "image");
 	return copy;
 }
 

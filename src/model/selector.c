@@ -205,7 +205,8 @@ static sl_err expression_req(
 	req->key = sl_arena_str(arena, key);
 	req->values = sl_arena_zalloc_array(arena, count + 1, sizeof(sl_str));
 	req->values_count = count;
-	json_array_foreach(values, i, value) req->values[i] = sl_arena_str(arena, sl_json_str(value));
+	json_array_foreach (values, i, value)
+		req->values[i] = sl_arena_str(arena, sl_json_str(value));
 	return SL_OK;
 }
 
@@ -219,8 +220,8 @@ sl_err sl_selector_from_object(
 	json_t *expr;
 
 	SL_TRY(map_reqs(labels, arena, reqs, diag));
-	json_array_foreach(exprs, i, expr)
-	        SL_TRY(expression_req(expr, arena, &reqs[json_object_size(labels) + i], diag));
+	json_array_foreach (exprs, i, expr)
+		SL_TRY(expression_req(expr, arena, &reqs[json_object_size(labels) + i], diag));
 	*ret_sel = (struct sl_selector) { .reqs = reqs, .count = count };
 	return SL_OK;
 }

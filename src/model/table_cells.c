@@ -29,8 +29,8 @@ static json_t *pod_ready(const json_t *obj, sl_nsec now)
 	char text[48];
 
 	(void)now;
-	json_array_foreach(sl_obj_get(obj, "status.containerStatuses"), i, status) ready +=
-	        json_is_true(json_object_get(status, "ready"));
+	json_array_foreach (sl_obj_get(obj, "status.containerStatuses"), i, status)
+		ready += json_is_true(json_object_get(status, "ready"));
 	snprintf(text, sizeof(text), "%zu/%zu", ready, json_array_size(sl_obj_get(obj, "spec.containers")));
 	return json_string(text);
 }
@@ -88,8 +88,7 @@ static json_t *pod_restarts(const json_t *obj, sl_nsec now)
 	char age[32];
 	size_t i;
 
-	json_array_foreach(sl_obj_get(obj, "status.containerStatuses"), i, status)
-	{
+	json_array_foreach (sl_obj_get(obj, "status.containerStatuses"), i, status) {
 		sl_str ended = sl_obj_get_str(status, "lastState.terminated.finishedAt");
 
 		count += sl_obj_get_int(status, "restartCount", 0);
@@ -115,15 +114,13 @@ static json_t *service_external_ip(const json_t *obj, sl_nsec now)
 	(void)now;
 	if (sl_str_eq(sl_obj_get_str(obj, "spec.type"), SL_STR("ExternalName")))
 		return sl_json_from_str(sl_obj_get_str(obj, "spec.externalName"));
-	json_array_foreach(ingress, i, item)
-	{
+	json_array_foreach (ingress, i, item) {
 		sl_str ip = sl_obj_get_str(item, "ip");
 
 		comma(&text);
 		sl_buf_str_add(&text, ip.len ? ip : sl_obj_get_str(item, "hostname"));
 	}
-	json_array_foreach(sl_obj_get(obj, "spec.externalIPs"), i, item)
-	{
+	json_array_foreach (sl_obj_get(obj, "spec.externalIPs"), i, item) {
 		comma(&text);
 		sl_buf_str_add(&text, sl_json_str(item));
 	}
@@ -137,8 +134,7 @@ static json_t *service_ports(const json_t *obj, sl_nsec now)
 	size_t i;
 
 	(void)now;
-	json_array_foreach(sl_obj_get(obj, "spec.ports"), i, port)
-	{
+	json_array_foreach (sl_obj_get(obj, "spec.ports"), i, port) {
 		int64_t node = sl_obj_get_int(port, "nodePort", 0);
 		sl_str protocol = sl_obj_get_str(port, "protocol");
 
@@ -201,16 +197,15 @@ static json_t *endpoints(const json_t *obj, sl_nsec now)
 	size_t s, a, p, count = 0;
 
 	(void)now;
-	json_array_foreach(sl_obj_get(obj, "subsets"), s, subset)
-	{
+	json_array_foreach (sl_obj_get(obj, "subsets"), s, subset) {
 		const json_t *ports = json_object_get(subset, "ports");
 
-		json_array_foreach(json_object_get(subset, "addresses"), a, address)
-		{
+		json_array_foreach (json_object_get(subset, "addresses"), a, address) {
 			if (json_array_size(ports) == 0)
 				add_address(&text, &count, sl_obj_get_str(address, "ip"), 0);
-			json_array_foreach(ports, p, port) add_address(&text, &count,
-			        sl_obj_get_str(address, "ip"), sl_obj_get_int(port, "port", 0));
+			json_array_foreach (ports, p, port)
+				add_address(&text, &count, sl_obj_get_str(address, "ip"),
+				        sl_obj_get_int(port, "port", 0));
 		}
 	}
 	return address_cell(&text, count, "<none>");
@@ -223,9 +218,9 @@ static json_t *slice_endpoints(const json_t *obj, sl_nsec now)
 	size_t e, a, count = 0;
 
 	(void)now;
-	json_array_foreach(sl_obj_get(obj, "endpoints"), e, endpoint)
-	        json_array_foreach(json_object_get(endpoint, "addresses"), a, address)
-	                add_address(&text, &count, sl_json_str(address), 0);
+	json_array_foreach (sl_obj_get(obj, "endpoints"), e, endpoint)
+		json_array_foreach (json_object_get(endpoint, "addresses"), a, address)
+			add_address(&text, &count, sl_json_str(address), 0);
 	return address_cell(&text, count, "<unset>");
 }
 
@@ -237,8 +232,7 @@ static json_t *slice_ports(const json_t *obj, sl_nsec now)
 	json_t *port;
 
 	(void)now;
-	json_array_foreach(sl_obj_get(obj, "ports"), i, port)
-	{
+	json_array_foreach (sl_obj_get(obj, "ports"), i, port) {
 		snprintf(number, sizeof(number), "%lld", (long long)sl_obj_get_int(port, "port", 0));
 		add_address(&text, &count, sl_str_c(number), 0);
 	}
@@ -253,8 +247,7 @@ static json_t *containers_of(const json_t *obj, const char *member)
 	json_t *container;
 	size_t i;
 
-	json_array_foreach(sl_obj_get(obj, "spec.template.spec.containers"), i, container)
-	{
+	json_array_foreach (sl_obj_get(obj, "spec.template.spec.containers"), i, container) {
 		comma(&text);
 		sl_buf_str_add(&text, sl_obj_get_str(container, member));
 	}
@@ -399,8 +392,7 @@ static json_t *ingress_hosts(const json_t *obj, sl_nsec now)
 	size_t i;
 
 	(void)now;
-	json_array_foreach(sl_obj_get(obj, "spec.rules"), i, rule)
-	{
+	json_array_foreach (sl_obj_get(obj, "spec.rules"), i, rule) {
 		sl_str host = sl_obj_get_str(rule, "host");
 
 		if (host.len == 0)

@@ -354,8 +354,7 @@ static void check_list(struct sl_validator *v, const struct sl_schema_field *f, 
 		        v, "FieldValueRequired", "the list is empty; at least one element is wanted");
 	if (f->rules && f->base != SL_BASE_INT && (f->rules->min != INT64_MIN || f->rules->max != INT64_MAX))
 		check_range(v, f, (int64_t)json_array_size(list), " elements");
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		size_t at = sl_path_index(&v->path, i);
 
 		if (json_is_null(item))
@@ -516,7 +515,8 @@ static void prune_value(const struct sl_schema_field *f, json_t *value)
 		prune(f->type, value);
 		break;
 	case SL_SHAPE_LIST:
-		json_array_foreach(value, i, sub) prune(f->type, sub);
+		json_array_foreach (value, i, sub)
+			prune(f->type, sub);
 		break;
 	case SL_SHAPE_MAP:
 		SL_OBJ_FOR (value, key, sub)
@@ -533,8 +533,7 @@ static void prune(const struct sl_schema_type *type, json_t *obj)
 
 	if (!json_is_object(obj))
 		return;
-	json_object_foreach_safe(obj, next, key, value)
-	{
+	json_object_foreach_safe (obj, next, key, value) {
 		const struct sl_schema_field *f = sl_schema_field(type, sl_str_c(key));
 
 		if (!f && !type->is_open)
