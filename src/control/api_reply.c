@@ -86,17 +86,35 @@ static void add_resource(struct sl_buf *b, const struct sl_api_req *r, bool as_k
 		sl_buf_printf(b, ".%s", r->kind->group);
 }
 
+static bool is_unknown_field(const struct sl_diag_item *item)
+{
+	return sl_str_eq_c(item->reason, "FieldValueUnknown");
+}
+
 static void add_item(struct sl_buf *b, const struct sl_diag_item *item)
 {
+	static const char unknown[] = "unknown field";
+	if (is_unknown_field(item) && sl_str_starts(item->text, SL_STR("unknown field"))) {
+		/* as Kubernetes has it, so that tools which look for the quoted path find it; the remedy stays behind it */
+		sl_buf_printf(b, "%s \"%.*s\"", unknown, SL_STR_ARG(item->field));
+		sl_buf_str_add(b, sl_str_skip(item->text, sizeof(unknown) - 1));
+		return;
+	}
 	if (item->field.len)
 		sl_buf_printf(b, "%.*s: ", SL_STR_ARG(item->field));
 	sl_buf_str_add(b, item->text);
 }
 
+static bool is_strict_decoding(const struct sl_diag *diag)
+{
+	return diag && diag->items && is_unknown_field(diag->items);
+}
+
 /* Everything the diag says; several in brackets, as Kubernetes lists them. */
 static void add_items(struct sl_buf *b, const struct sl_diag *diag)
 {
-	if (diag->count > 1)
+	bool brackets = diag->count > 1 && !is_strict_decoding(diag);
+	if (brackets)
 		sl_buf_c(b, "[");
 	for (const struct sl_diag_item *item = diag->items; item; item = item->next) {
 		add_item(b, item);
@@ -105,13 +123,8 @@ static void add_items(struct sl_buf *b, const struct sl_diag *diag)
 	}
 	if (diag->dropped)
 		sl_buf_printf(b, ", and %zu more", diag->dropped);
-	if (diag->count > 1)
+	if (brackets)
 		sl_buf_c(b, "]");
-}
-
-static bool is_strict_decoding(const struct sl_diag *diag)
-{
-	return diag && diag->items && sl_str_eq_c(diag->items->reason, "FieldValueUnknown");
 }
 
 static bool is_apply_conflict(const struct sl_diag *diag)

@@ -30,7 +30,7 @@ class Sluiced:
     def start(self):
         self.log = open(str(self.data_dir) + ".log", "ab")
         self.process = subprocess.Popen(
-            [str(BUILD / "sluiced"), "--data-dir", str(self.data_dir), "--listen", self.listen, *self.arguments],
+            [str(BUILD / "src/main/sluiced"), "--data-dir", str(self.data_dir), "--listen", self.listen, *self.arguments],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = read_line(self.process.stdout, 30)
         match = re.match(r"ready api=(https://(\S+):(\d+))", line or "")

@@ -1,7 +1,7 @@
 """kubectl against sluiced: what people do with a cluster, with the kubectl at hand and, when $SL_KUBECTLS names more, with those."""
 import json
 import os
-import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -134,7 +134,7 @@ def test_strict_warn_ignore(server):
     assert 'strict decoding error' in json.loads(text)["message"] and '"dat"' in json.loads(text)["message"]
     for query in ("", "&fieldValidation=Warn"):
         status, headers, text = server.request("POST", path + query, body)
-        assert status == 201 and headers["Warning"].startswith("299 - ") and "dat" in headers["Warning"]
+        assert status == 201 and headers["Warning"].startswith('299 - "unknown field \\"dat\\"')
         assert "dat" not in json.loads(text)
     status, headers, text = server.request("POST", path + "&fieldValidation=Ignore", body)
     assert status == 201 and headers["Warning"] is None
@@ -260,7 +260,7 @@ def test_get_watches(kubectl, name):
 def test_describe(kubectl, server, name):
     deployment(kubectl, name)
     text = kubectl("describe", "deployment", name)
-    assert "demo:v1" in text and "COLOUR:  blue" in text.replace(":       ", ":  ")
+    assert "demo:v1" in text and re.search(r"COLOUR: +blue", text)
     uid = kubectl.json("get", "deploy", name)["metadata"]["uid"]
     server.api("POST", "/api/v1/namespaces/default/events", {
         "metadata": {"generateName": "e-"}, "type": "Normal", "reason": "Tested", "message": "a test looked at it", "count": 3,
@@ -519,5 +519,5 @@ def test_two_on_one_directory(tmp_path):
     (["--data-dir", "/tmp/x", "more"], "more is no option"), (["--data-dri", "/tmp/x"], "data-dri")])
 def test_bad_usage(arguments, text):
     from sluiced import BUILD
-    done = subprocess.run([str(BUILD / "sluiced"), *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([str(BUILD / "src/main/sluiced"), *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and text in done.stderr
