@@ -82,14 +82,13 @@ static sl_err refused(struct sl_op *op, sl_err err)
 
 /* --- starting and stopping --- */
 
-static sl_err make_namespace(struct sl_objects *os, const char *name)
+static void make_namespace(struct sl_objects *os, const char *name)
 {
 	if (sl_store_latest(os->store, SL_OBJECT_KEY("", "namespaces", SL_STR_NONE, sl_str_c(name))))
-		return SL_OK;
+		return;
 	json_t *body = json_pack(
 	        "{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace", "metadata", "name", name);
 	sl_objects_create(os, SL_STR_NONE, body, NULL, NULL, NULL);
-	return SL_OK;
 }
 
 sl_err sl_objects_new(
@@ -107,8 +106,10 @@ sl_err sl_objects_new(
 	SL_TRY(sl_service_seed(options->data_dir, &os->address_seed, diag));
 	SL_TRY(sl_gc_start(os));
 	SL_TRY(sl_recorder_start(os));
-	SL_TRY(make_namespace(os, "default"));
-	SL_TRY(make_namespace(os, "kube-system"));
+	/* istio-system: Istio's root namespace, where its mesh-wide objects live. */
+	static const char *const namespaces[] = { "default", "kube-system", "istio-system" };
+	for (size_t i = 0; i < SL_ARRAY_COUNT(namespaces); i++)
+		make_namespace(os, namespaces[i]);
 	*ret_objects = SL_STEAL(os);
 	return SL_OK;
 }

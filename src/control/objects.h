@@ -21,7 +21,7 @@ struct sl_objects_options {
 };
 
 /*
- * Namespaces default and kube-system are there (accepted, that is visible to sl_objects_latest and written before anything that
+ * Namespaces default, kube-system and istio-system are there (accepted, that is visible to sl_objects_latest and written before anything that
  * comes later) when this returns; garbage collection runs from here on.
  * Errors: SL_ERR_IO and what the store says; diag tells.
  */
