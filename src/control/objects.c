@@ -435,6 +435,7 @@ void sl_objects_patch(struct sl_objects *os, const struct sl_object_key *key, co
 	struct sl_op *op = op_new(os, options, done, arg);
 	const struct sl_kind *kind = sl_kind_of_key(key);
 	const struct sl_object *old = sl_store_latest(os->store, key);
+	op->applying = type == SL_PATCH_APPLY;
 	if (kind && !old && type == SL_PATCH_APPLY && subresource[0] == '\0') {
 		apply_new(op, kind, key, patch);
 		return;

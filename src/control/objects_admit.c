@@ -177,6 +177,18 @@ static sl_err decode(struct sl_op *op, const struct sl_kind *kind, const json_t 
 	return SL_OK;
 }
 
+/* What an apply wrote down of who owns what; NULL (new reference otherwise) for other writes, whose managedFields do not count. */
+static json_t *managed_fields(const struct sl_op *op, const json_t *body)
+{
+	return op->applying ? json_incref(sl_obj_get(body, "metadata.managedFields")) : NULL;
+}
+
+static void set_managed_fields(json_t *body, json_t *managed)
+{
+	if (managed)
+		json_object_set_new(sl_metadata(body), "managedFields", managed);
+}
+
 sl_err sl_admit_create(
         struct sl_op *op, const struct sl_kind *kind, sl_str ns, json_t *body, struct sl_object_key *ret_key)
 {
@@ -187,7 +199,9 @@ sl_err sl_admit_create(
 		.uid = sl_str_c(sl_random_uuid(uid)), .suffix = sl_str_c(suffix), .now = sl_clock_real()
 	};
 	first_status(kind, body);
+	json_t *managed = managed_fields(op, body);
 	sl_meta_stamp_new(kind, body, &stamp);
+	set_managed_fields(body, managed);
 	SL_TRY(decode(op, kind, NULL, body));
 	if (kind->has_status)
 		sl_honoured_condition(kind, body, stamp.now);
@@ -221,7 +235,9 @@ static sl_err check_finalizers(struct sl_op *op, const struct sl_object *old, co
 sl_err sl_admit_update(struct sl_op *op, const struct sl_kind *kind, const struct sl_object *old,
         json_t *body, enum sl_part part)
 {
+	json_t *managed = managed_fields(op, body);
 	sl_meta_carry(kind, old->body, body, part == SL_PART_STATUS);
+	set_managed_fields(body, managed);
 	SL_TRY(decode(op, kind, old->body, body));
 	SL_TRY(sl_validate_update(kind, old->body, body, &op->diag));
 	SL_TRY(check_finalizers(op, old, body));

@@ -58,6 +58,7 @@ struct sl_op {
 	struct sl_object *object;
 	struct sl_diag diag, warnings;
 	bool unchanged;
+	bool applying; /* server-side apply: the body's managedFields are ours, not the client's */
 };
 
 /* Defers the end: for what is known inside the call. Takes `object` over. */
