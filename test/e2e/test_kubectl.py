@@ -399,7 +399,13 @@ def test_dry_run_server(kubectl, name):
 
 def test_wait(kubectl, server, name):
     kubectl("apply", "-f", "-", input=CONFIG_MAP.replace("NAME", name))
+
+    def watches():
+        return int(re.search(r"^sluice_api_watches (\d+)", server.request("GET", "/metrics")[2], re.M).group(1))
+
+    before = watches()
     waiting = kubectl.start("wait", "--for=delete", f"configmap/{name}", "--timeout=30s")
+    eventually(lambda: watches() > before)  # an old kubectl fails when there is nothing to wait for
     kubectl("delete", "cm", name)
     assert waiting.wait(30) == 0, waiting.stdout.read()
     waiting.stdout.close()
@@ -483,7 +489,7 @@ kind: Pod
 metadata: {{name: {name}}}
 spec: {{containers: [{{name: main, image: demo}}]}}
 """)
-    assert "no runtime is on" in kubectl.fails("logs", name)
+    assert "--runtime none" in kubectl.fails("logs", name)
     kubectl("delete", "pod", name)
 
 
