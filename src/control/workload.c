@@ -188,17 +188,44 @@ sl_err sl_workloads_start(
 	return SL_OK;
 }
 
-void sl_workloads_stop(struct sl_workloads *w)
+static void stop_reconciling(struct sl_workloads *w)
 {
-	if (!w)
-		return;
-	for (int i = 0; i < SL_WATCH_COUNT; i++)
+	for (int i = 0; i < SL_WATCH_COUNT; i++) {
 		sl_store_watch_stop(w->watches[i]);
+		w->watches[i] = NULL;
+	}
 	sl_workqueue_fini(&w->deployments);
 	sl_workqueue_fini(&w->replica_sets);
 	sl_workqueue_fini(&w->pods);
 	sl_workqueue_fini(&w->services);
 	sl_replicaset_stop(w);
+}
+
+static void on_ended(struct sl_loop *loop, struct sl_task *task)
+{
+	struct sl_workloads *w = SL_CONTAINER_OF(task, struct sl_workloads, ended_task);
+
+	(void)loop;
+	w->ended(w->ended_arg);
+}
+
+void sl_workloads_shutdown(struct sl_workloads *w, void (*done)(void *arg), void *arg)
+{
+	w->ending = true;
+	w->ended = done;
+	w->ended_arg = arg;
+	w->ended_task.fn = on_ended;
+	stop_reconciling(w);
+	sl_workload_pods_end(w);
+}
+
+void sl_workloads_stop(struct sl_workloads *w)
+{
+	if (!w)
+		return;
+	sl_task_cancel(w->loop, &w->ended_task);
+	if (!w->ending)
+		stop_reconciling(w);
 	sl_workload_pods_stop(w);
 	sl_free(w);
 }

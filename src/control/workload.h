@@ -31,6 +31,12 @@ sl_err sl_workloads_start(
 void sl_workloads_stop(struct sl_workloads *w);
 SL_CLEANUP_DEFINE(sl_workloads_stop, struct sl_workloads *)
 
+/*
+ * Ends every Pod's processes, each with its own grace, and changes no object: the next sluiced starts them again. done(arg) once all have
+ * gone. Nothing is reconciled from here on.
+ */
+void sl_workloads_shutdown(struct sl_workloads *w, void (*done)(void *arg), void *arg);
+
 /* An epoch was acknowledged or requests ended: may_stop is asked again for each Pod waiting for it. */
 void sl_workloads_recheck(struct sl_workloads *w);
 

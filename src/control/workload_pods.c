@@ -79,7 +79,7 @@ static void on_status(void *arg, sl_str uid, json_t *status)
 	struct known *k = find(w, uid);
 	struct sl_object *pod = k ? sl_objects_latest(w->objects, &k->key) : NULL;
 
-	if (!pod || !sl_str_eq(pod->uid, uid))
+	if (!pod || !sl_str_eq(pod->uid, uid) || w->ending)
 		return;
 	json_t *body = json_deep_copy(pod->body), *copy = json_copy(status);
 
@@ -123,8 +123,11 @@ static void on_gone(void *arg, sl_str uid)
 
 	if (!k)
 		return;
-	delete_object(w, &k->key, uid);
+	if (!w->ending)
+		delete_object(w, &k->key, uid);
 	forget(k);
+	if (w->ending && !w->known.count)
+		sl_loop_defer(w->loop, &w->ended_task);
 }
 
 static const json_t *on_config(void *arg, const char *plural, sl_str ns, sl_str name)
@@ -322,6 +325,8 @@ void sl_workload_pod_deleted(struct sl_workloads *w, const struct sl_object *pod
 
 void sl_workloads_recheck(struct sl_workloads *w)
 {
+	if (w->ending)
+		return;
 	SL_MAP_FOR (node, &w->known) {
 		struct known *k = SL_MAP_ENTRY(node, struct known, node);
 
@@ -361,6 +366,19 @@ sl_err sl_workload_pods_start(
 		.service_env = on_service_env,
 	};
 	return sl_process_runtime_new(&w->runtime, &o, diag);
+}
+
+void sl_workload_pods_end(struct sl_workloads *w)
+{
+	SL_MAP_FOR (node, &w->known) {
+		struct known *k = SL_MAP_ENTRY(node, struct known, node);
+		int64_t seconds = sl_obj_get_int(k->bound->body, "spec.terminationGracePeriodSeconds", 30);
+
+		k->stopped = true;
+		w->runtime->ops->stop(w->runtime, node->key, SL_SEC(seconds));
+	}
+	if (!w->known.count)
+		sl_loop_defer(w->loop, &w->ended_task);
 }
 
 void sl_workload_pods_stop(struct sl_workloads *w)

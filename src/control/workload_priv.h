@@ -48,6 +48,10 @@ struct sl_workloads {
 	struct sl_workqueue deployments, replica_sets, pods, services;
 	struct sl_store_watch *watches[SL_WATCH_COUNT];
 	struct sl_list creating; /* Pods on their way to the store: replicaset.c */
+	bool ending;             /* sl_workloads_shutdown was called */
+	void (*ended)(void *arg);
+	void *ended_arg;
+	struct sl_task ended_task;
 	struct sl_map known;     /* Pods handed to the runtime, by uid: workload_pods.c */
 	bool ports_taken[65536]; /* by Pods of the runtime */
 };
@@ -64,6 +68,7 @@ void sl_workload_pod_reconcile(struct sl_workloads *w, sl_str ns, sl_str name);
 sl_err sl_workload_pods_start(
         struct sl_workloads *w, const struct sl_process_runtime_options *process, struct sl_diag *diag);
 void sl_workload_pods_stop(struct sl_workloads *w);
+void sl_workload_pods_end(struct sl_workloads *w); /* w->ended_task once nothing runs */
 /* The Pod's object is gone. */
 void sl_workload_pod_deleted(struct sl_workloads *w, const struct sl_object *pod);
 /* Node and ports for a Pod about to be created; saves it a write later. */

@@ -20,6 +20,9 @@ struct arguments {
 	const char *store;
 	const char *runtime;
 	const char *proxy;
+	const char *gateway;
+	const char *admin;
+	const char *proxy_workers;
 };
 
 /* clang-format off */
@@ -32,6 +35,9 @@ static const struct {
 	{ "store",    "STORE",     "sqlite",       "where state is kept: sqlite [sqlite]",       offsetof(struct arguments, store) },
 	{ "runtime",  "RUNTIME",   "process|none", "what runs Pods: process, none [process]",    offsetof(struct arguments, runtime) },
 	{ "proxy",    "on|off",    "on|off",       "run this node's proxy [on]",                 offsetof(struct arguments, proxy) },
+	{ "gateway",  "ADDR:PORT", NULL,           "the gateway's address [127.0.0.1:0]; port 0: a free one, kept", offsetof(struct arguments, gateway) },
+	{ "admin",    "ADDR:PORT", NULL,           "the proxy's admin address [127.0.0.1:0]; the same", offsetof(struct arguments, admin) },
+	{ "proxy-workers", "N",    NULL,           "the proxy's threads [0: one for each processor]", offsetof(struct arguments, proxy_workers) },
 };
 /* clang-format on */
 
@@ -43,7 +49,9 @@ static void print_help(FILE *to)
 	for (size_t i = 0; i < SL_ARRAY_COUNT(rows); i++)
 		fprintf(to, "  --%s %-*s %s\n", rows[i].name, (int)(20 - strlen(rows[i].name)), rows[i].value,
 		        rows[i].help);
-	fprintf(to, "  --version\n  --help\n");
+	fprintf(to, "  --version\n  --help\n\n"
+	            "SIGTERM and SIGINT end everything it runs, in order. SIGHUP, like kill -9, ends sluiced alone: its proxy and the workloads\n"
+	            "serve on, and the next sluiced on the same DIR takes them over.\n");
 }
 
 static bool is_word(const char *words, const char *word)
@@ -110,15 +118,30 @@ struct program {
 	struct sl_ca *ca;
 	struct sl_controllers *controllers;
 	struct sl_api *api;
+	bool stopping;
 };
 
-static const int stop_signals[] = { SIGTERM, SIGINT, 0 };
+static const int stop_signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+
+static void all_ended(void *arg)
+{
+	struct program *p = arg;
+
+	sl_loop_stop(&p->loop);
+}
 
 static void on_signal(struct sl_signals *s, int signo)
 {
 	struct program *p = SL_CONTAINER_OF(s, struct program, signals);
-	sl_log(SL_LOG_INFO, "sluiced", "stopping: %s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
-	sl_loop_stop(&p->loop);
+
+	if (p->stopping || signo == SIGHUP || !p->controllers) {
+		sl_log(SL_LOG_INFO, "sluiced", "stopping; what runs goes on");
+		sl_loop_stop(&p->loop);
+		return;
+	}
+	sl_log(SL_LOG_INFO, "sluiced", "stopping, and ending what runs; once more to leave it running");
+	p->stopping = true;
+	sl_controllers_shutdown(p->controllers, all_ended, p);
 }
 
 static sl_err open_state(struct program *p, struct sl_diag *diag)
@@ -134,31 +157,61 @@ static sl_err open_state(struct program *p, struct sl_diag *diag)
 	return sl_objects_new(&p->objects, &options, diag);
 }
 
+static sl_err address(const char *option, const char *text, struct sl_addr *ret_a, struct sl_diag *diag)
+{
+	sl_err err = sl_addr_parse(ret_a, sl_str_c(text));
+
+	return err == SL_OK ? SL_OK : sl_diag_fail(diag, err, NULL, NULL, "--%s %s: give ADDR:PORT, as 127.0.0.1:6443", option, text);
+}
+
+/* Once, when the API answers and the first mesh is in force. */
+static void on_ready(void *arg)
+{
+	struct program *p = arg;
+	const char *gateway = sl_controllers_gateway_url(p->controllers), *admin = sl_controllers_admin_url(p->controllers);
+
+	printf("ready api=%s%s%s%s%s\n", sl_api_url(p->api), *gateway ? " gateway=" : "", gateway, *admin ? " admin=" : "", admin);
+	fflush(stdout);
+}
+
 static sl_err start_controllers(struct program *p, struct sl_diag *diag)
 {
-	const struct sl_controllers_options options = {
+	struct sl_controllers_options options = {
 		.loop = &p->loop,
 		.objects = p->objects,
 		.data_dir = p->arguments.data_dir,
 		.run_processes = strcmp(p->arguments.runtime, "process") == 0,
 		.run_proxy = strcmp(p->arguments.proxy, "on") == 0,
+		.on_ready = on_ready,
+		.arg = p,
 	};
+	uint64_t workers;
+
+	SL_TRY(address("gateway", p->arguments.gateway, &options.gateway, diag));
+	SL_TRY(address("admin", p->arguments.admin, &options.admin, diag));
+	if (sl_str_to_u64(sl_str_c(p->arguments.proxy_workers), &workers) != SL_OK || workers > 1024)
+		return sl_diag_fail(diag, SL_ERR_INVALID, NULL, NULL, "--proxy-workers %s: give a number up to 1024", p->arguments.proxy_workers);
+	options.proxy_workers = (unsigned)workers;
 	return sl_controllers_start(&p->controllers, &options, diag);
 }
 
 static sl_err start_api(struct program *p, struct sl_diag *diag)
 {
-	struct sl_api_options options = { .loop = &p->loop,
+	struct sl_api_options options = {
+		.loop = &p->loop,
 		.objects = p->objects,
 		.ca = p->ca,
 		.logs = sl_controllers_logs,
-		.logs_arg = p->controllers };
-	sl_err err = sl_addr_parse(&options.listen, sl_str_c(p->arguments.listen));
-	if (err != SL_OK)
-		return sl_diag_fail(diag, err, NULL, NULL, "--listen %s: give ADDR:PORT, as 127.0.0.1:6443",
-		        p->arguments.listen);
-	SL_TRY(sl_api_start(&p->api, &options, diag));
+		.logs_arg = p->controllers,
+		.metrics = sl_controllers_metrics,
+		.metrics_arg = p->controllers,
+		.not_ready = sl_controllers_not_ready,
+		.not_ready_arg = p->controllers,
+	};
 	SL_CLEANUP(sl_free) char *path = sl_asprintf("%s/kubeconfig", p->arguments.data_dir);
+
+	SL_TRY(address("listen", p->arguments.listen, &options.listen, diag));
+	SL_TRY(sl_api_start(&p->api, &options, diag));
 	return sl_kubeconfig_write(p->ca, path, sl_api_url(p->api), diag);
 }
 
@@ -191,7 +244,10 @@ int main(int argc, char **argv)
 		.arguments = { .listen = "127.0.0.1:6443",
 		        .store = "sqlite",
 		        .runtime = "process",
-		        .proxy = "on" },
+		        .proxy = "on",
+		        .gateway = "127.0.0.1:0",
+		        .admin = "127.0.0.1:0",
+		        .proxy_workers = "0" },
 		.signals = { .io = { .fd = -1 } },
 	};
 	SL_CLEANUP(sl_diag_fini) struct sl_diag diag = { 0 };
@@ -199,8 +255,6 @@ int main(int argc, char **argv)
 	sl_signals_block(stop_signals);
 	sl_err err = start(&p, &diag);
 	if (err == SL_OK) {
-		printf("ready api=%s\n", sl_api_url(p.api));
-		fflush(stdout);
 		sl_loop_run(&p.loop);
 	} else {
 		fprintf(stderr, "error: %s\n", diag.count ? sl_diag_text(&diag) : sl_err_text(err));
