@@ -195,9 +195,10 @@ static void histogram_keeps_one_percent(void **state)
 	for (uint64_t v = 0; v < (1ULL << 32); v += 1 + v / 37) {
 		size_t i = sl_histogram_index(v);
 		uint64_t low = sl_histogram_bucket_low(i), width = sl_histogram_bucket_width(i);
+		uint64_t middle = low + (width - 1) / 2;
 
 		assert_true(i < SL_HISTOGRAM_BUCKETS && low <= v && v < low + width);
-		assert_true(fabs((double)(low + (width - 1) / 2) - (double)v) <= 0.01 * (double)v);
+		assert_true(fabs((double)middle - (double)v) <= 0.01 * (double)v);
 	}
 	assert_int_equal(sl_histogram_index(UINT64_MAX), SL_HISTOGRAM_BUCKETS - 1);
 	assert_int_equal(sl_histogram_quantile(&h, 0.5), 0);

@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	sl_judge_verdict(&k, &again);
 	if (isnan(v.log_e) || isnan(v.log_e_not_worse) || !(v.odds.low <= v.odds.high))
 		abort();
+	/* Bit for bit. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 	if (memcmp(&v.log_e, &again.log_e, sizeof(v.log_e)) != 0 || strcmp(v.text, again.text) != 0)
 		abort();
 	return 0;

@@ -292,6 +292,7 @@ static void close_plan(struct sl_rollout_ctx *ctx)
 	plan->events = ctx->events;
 	plan->log = ctx->log;
 	plan->scales = ctx->scales;
+	/* Copied with its padding by open_plan. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 	plan->changed = memcmp(ctx->next, ctx->was, sizeof(*ctx->next)) != 0;
 	if (ctx->moved)
 		sl_rollout_again(ctx, ctx->now);
