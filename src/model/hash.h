@@ -7,5 +7,5 @@
 
 enum { SL_TEMPLATE_HASH_LEN = 10 };
 
-/* Of a PodTemplateSpec; the labels pod-template-hash and rollouts-pod-template-hash in it do not count. dst gets the hash and a NUL. */
+/* Of a PodTemplateSpec; the labels pod-template-hash and rollouts-pod-template-hash in it do not count, nor does what is null or empty. dst gets the hash and a NUL. */
 char *sl_template_hash(const json_t *pod_template, char dst[SL_TEMPLATE_HASH_LEN + 1]);

@@ -467,6 +467,10 @@ static void test_hash(void **state)
 		{ "{'metadata':{'labels':{'rollouts-pod-template-hash':'x'}}}", "{'metadata':{}}", true },
 		{ "{'spec':{'c':['a','b']}}", "{'spec':{'c':['b','a']}}", false },
 		{ "{'spec':{'c':'1'}}", "{'spec':{'c':1}}", false },
+		{ "{'spec':{'c':[{'n':'x','resources':{}}]},'metadata':{'creationTimestamp':null}}",
+		        "{'spec':{'c':[{'n':'x'}]}}", true },
+		{ "{'spec':{'c':0}}", "{'spec':{}}", false },
+		{ "{'spec':{'c':''}}", "{'spec':{}}", false },
 	};
 
 	(void)state;
