@@ -8,9 +8,16 @@ enum {
 	READ_MOST_DEFAULT = 64 * 1024,
 	WRITE_HIGH_DEFAULT = 256 * 1024,
 	PIECE_BYTES = 16 * 1024 + 256, /* a full TLS record with what surrounds it */
-	TURN_SHARE_BYTES =
-	        256 * 1024, /* read at most in one turn, so that one busy peer does not hold the loop */
+	TURN_SHARE_BYTES = 256 * 1024, /* read in one turn, so that one busy peer does not hold the loop */
+	IDLE_KEEP_BYTES =
+	        2048, /* of an empty buffer; larger ones are given back, for most connections idle */
 };
+
+static void trim(struct sl_buf *b)
+{
+	if (sl_buf_size(b) == 0 && b->cap > IDLE_KEEP_BYTES)
+		sl_buf_fini(b);
+}
 
 /* --- the end --- */
 
@@ -120,6 +127,7 @@ static void write_out(struct sl_transport *t)
 	}
 	if (t->state == SL_TRANSPORT_CLOSING && sl_buf_size(&t->out) == 0)
 		shut_side(t);
+	trim(&t->out);
 }
 
 static void on_flush(struct sl_loop *loop, struct sl_task *task)
@@ -322,6 +330,8 @@ static void read_on(struct sl_transport *t)
 	}
 	if (t->readable && (t->state == SL_TRANSPORT_CLOSING || t->state == SL_TRANSPORT_LINGERING))
 		read_and_drop(t);
+	trim(&t->in);
+	trim(&t->wire_in);
 	/* The turn's share is used up: go on after the others had theirs. */
 	if (t->state != SL_TRANSPORT_CLOSED && t->readable && !t->halted && room_of(t) > 0)
 		sl_loop_defer(t->loop, &t->again);

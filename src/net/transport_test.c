@@ -337,6 +337,33 @@ static void test_ends(void **state)
 	scene_fini(&s);
 }
 
+static bool all_got(void *arg)
+{
+	struct scene *s = arg;
+
+	return s->client.got == s->server.to_send && s->server.got == s->client.to_send;
+}
+
+/* Thousands of connections are held; what an idle one holds is its struct and no more than a little beside it. */
+static void test_idle_memory(void **state)
+{
+	(void)state;
+	for (int tls = 0; tls < 2; tls++) {
+		struct scene s;
+
+		scene_init(&s, NULL);
+		s.client.to_send = s.server.to_send = 100000;
+		scene_connect(
+		        &s, "127.0.0.1:0", tls ? client_ctx : NULL, tls ? server_ctx : NULL, "localhost");
+		RUN_UNTIL(&s, all_got);
+		for (int i = 0; i < 3; i++)
+			sl_loop_turn(&s.loop, 0);
+		assert_true(s.server.t.in.cap + s.server.t.out.cap + s.server.t.wire_in.cap <= 3 * 2048);
+		assert_true(s.client.t.in.cap + s.client.t.out.cap + s.client.t.wire_in.cap <= 3 * 2048);
+		scene_fini(&s);
+	}
+}
+
 static void test_failures_to_open(void **state)
 {
 	static const struct sl_transport_limits hasty = { .open_timeout = SL_MSEC(30),
@@ -447,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_back_pressure),
 		cmocka_unit_test(test_close_delivers),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_idle_memory),
 		cmocka_unit_test(test_failures_to_open),
 		cmocka_unit_test(test_junk_at_tls_server),
 		cmocka_unit_test(test_peer_that_never_reads),
