@@ -385,14 +385,20 @@ static pb_retry *retry_policy(struct sl_arena *a, const struct sl_mesh_retry *re
 	return m;
 }
 
-static pb_route_action *route_action(struct sl_arena *a, const struct sl_mesh_route *route)
+static pb_route_action *route_action(
+        struct sl_arena *a, const struct sl_mesh_route *route, enum sl_xds_dialect dialect)
 {
 	pb_route_action *m = pb_new_route_action(a);
 	pb_weighted *weighted = pb_new_weighted(a);
+	uint32_t total = 0;
 
 	PB_LIST(a, route->split_count, weighted->clusters);
-	for (size_t i = 0; i < route->split_count; i++)
+	for (size_t i = 0; i < route->split_count; i++) {
 		weighted->clusters[weighted->n_clusters++] = cluster_weight(a, &route->splits[i]);
+		total += route->splits[i].weight;
+	}
+	if (dialect == SL_XDS_GRPC) /* older clients take an absent sum for 100 */
+		weighted->total_weight = sl_pb_uint32(a, total);
 	m->cluster_specifier_case = PB_ROUTE(ROUTE_ACTION__CLUSTER_SPECIFIER_WEIGHTED_CLUSTERS);
 	m->weighted_clusters = weighted;
 	m->timeout = sl_pb_duration(a, route->timeout); /* absent would mean Envoy's default, 15 s */
@@ -477,7 +483,7 @@ static pb_route *route(struct sl_arena *a, const struct sl_mesh_route *in, enum 
 	switch (in->action) {
 	case SL_ROUTE_FORWARD:
 		m->action_case = PB_ROUTE(ROUTE__ACTION_ROUTE);
-		m->route = route_action(a, in);
+		m->route = route_action(a, in, dialect);
 		break;
 	case SL_ROUTE_REDIRECT:
 		m->action_case = PB_ROUTE(ROUTE__ACTION_REDIRECT);

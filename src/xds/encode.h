@@ -14,7 +14,7 @@
 
 /*
  * gRPC's own client understands less: it refuses balancing policies that its version lacks and separated prefixes. For it these are put in
- * other words (round robin; a regular expression).
+ * other words (round robin; a regular expression), and the sum of weights is spelt out.
  */
 enum sl_xds_dialect { SL_XDS_FULL, SL_XDS_GRPC };
 
