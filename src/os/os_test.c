@@ -74,7 +74,8 @@ static void test_address_lengths(void **state)
 
 	(void)state;
 	memset(longest, 'a', sizeof(longest));
-	memcpy(longest, "unix:/", 6);
+	for (size_t i = 0; i < 6; i++)
+		longest[i] = "unix:/"[i];
 	sl_assert_ok(sl_addr_parse(&a, sl_str_n(longest, 5 + 107)));
 	assert_int_equal(strlen(sl_addr_format(text, &a)), 5 + 107);
 	sl_assert_err(sl_addr_parse(&a, sl_str_n(longest, 5 + 108)), SL_ERR_RANGE);
