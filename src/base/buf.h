@@ -25,7 +25,7 @@ static inline size_t sl_buf_size(const struct sl_buf *b)
 
 static inline sl_str sl_buf_str(const struct sl_buf *b)
 {
-	return sl_str_n(b->p ? b->p + b->off : NULL, b->len - b->off);
+	return b->p ? sl_str_n(b->p + b->off, b->len - b->off) : SL_STR_NONE;
 }
 
 /* Room for at least n more bytes at the end (may move the live bytes to the front); returns where to write them. */
