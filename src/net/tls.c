@@ -27,18 +27,17 @@ struct sl_tls {
 static int bio_read(BIO *bio, char *p, int n)
 {
 	struct sl_tls *tls = BIO_get_data(bio);
-	size_t have = tls->in ? sl_buf_size(tls->in) : 0, take = n > 0 ? (size_t)n : 0;
+	sl_str have = tls->in ? sl_buf_str(tls->in) : SL_STR_NONE;
 
 	BIO_clear_retry_flags(bio);
-	if (have == 0) {
+	if (have.len == 0 || n <= 0) {
 		BIO_set_retry_read(bio);
 		return -1;
 	}
-	if (take > have)
-		take = have;
-	memcpy(p, sl_buf_str(tls->in).p, take);
-	sl_buf_consume(tls->in, take);
-	return (int)take;
+	have = sl_str_first(have, (size_t)n);
+	memcpy(p, have.p, have.len);
+	sl_buf_consume(tls->in, have.len);
+	return (int)have.len;
 }
 
 static int bio_write(BIO *bio, const char *p, int n)
