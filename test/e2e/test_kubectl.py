@@ -493,6 +493,56 @@ spec: {{containers: [{{name: main, image: demo}}]}}
     kubectl("delete", "pod", name)
 
 
+# --- with Pods that run ---
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    sluiced = Sluiced(tmp_path_factory.mktemp("running") / "data", "--proxy", "off")
+    yield sluiced
+    sluiced.api("DELETE", "/apis/apps/v1/namespaces/default/deployments", expect=200)
+    eventually(lambda: not sluiced.api("GET", "/api/v1/pods")["items"])
+    assert sluiced.stop() == 0, sluiced.stderr()
+
+
+@pytest.mark.parametrize("binary", KUBECTLS)
+def test_a_deployment_runs(running, binary, tmp_path):
+    kubectl = Kubectl(binary, running.kubeconfig, tmp_path)
+    name = f"web-{kubectl.minor}"
+    command = "trap 'exit 0' TERM; i=0; while :; do i=$((i+1)); echo line $i of $SLUICE_IMAGE_TAG; sleep 0.05; done"
+    text = DEPLOYMENT.replace("NAME", name).replace("image: demo:v1", f"image: demo:v1\n        command: [sh, -c, {json.dumps(command)}]")
+    target = deployment(kubectl, name, text)
+    assert "successfully rolled out" in kubectl("rollout", "status", target, "--timeout=30s")
+    kubectl("wait", "--for=condition=Available", target, "--timeout=30s")
+    first = [rs["metadata"]["name"] for rs in kubectl.json("get", "rs", "-l", f"app={name}")["items"]]
+    assert len(first) == 1
+    assert re.search(r"line \d+ of v1", kubectl("logs", target, "--tail=2"))
+    follow = kubectl.start("logs", "-f", target, "--tail=1")
+    try:
+        lines = [line for line in (read_line(follow.stdout, 20) for _ in range(4)) if line and line.startswith("line")]
+        assert len(lines) >= 3 and lines == sorted(lines, key=lambda line: int(line.split()[1]))
+    finally:
+        follow.kill()
+        follow.wait()
+        follow.stdout.close()
+
+    kubectl("set", "image", target, "main=demo:v2")
+    kubectl("rollout", "status", target, "--timeout=30s")
+    eventually(lambda: "of v2" in kubectl("logs", target, "--tail=1"))
+    history = kubectl("rollout", "history", target)
+    assert [line.split()[0] for line in history.splitlines() if line[:1].isdigit()] == ["1", "2"]
+    kubectl("rollout", "undo", target)
+    kubectl("rollout", "status", target, "--timeout=30s")
+    now = {rs["metadata"]["name"]: rs["spec"]["replicas"] for rs in kubectl.json("get", "rs", "-l", f"app={name}")["items"]}
+    assert len(now) == 2 and now[first[0]] == 2  # back on the ReplicaSet it had, not on a third
+
+    kubectl("scale", target, "--replicas=1")
+    eventually(lambda: len(kubectl.json("get", "pods", "-l", f"app={name}")["items"]) == 1)
+    assert "Scaled" in kubectl("describe", target)
+    kubectl("delete", target)
+    eventually(lambda: not kubectl.json("get", "pods,rs", "-l", f"app={name}")["items"])
+
+
 # --- crashes ---
 
 
