@@ -226,7 +226,8 @@ static void render_product(struct page *p)
 		        &html, "<p>by %s</p>\n", json_string_value(json_object_get(p->answers[0], "author")));
 	else
 		sl_buf_c(&html, "<p>Sorry, product details are currently unavailable for this book.</p>\n");
-	json_array_foreach(reviews, i, one) render_review(&html, one);
+	json_array_foreach (reviews, i, one)
+		render_review(&html, one);
 	if (!reviews)
 		sl_buf_c(&html, "<p>Sorry, product reviews are currently unavailable for this book.</p>\n");
 	if (version)

@@ -18,8 +18,7 @@ static json_t *group_versions(const char *group)
 			size_t at;
 			json_t *known;
 			bool seen = false;
-			json_array_foreach(versions, at, known)
-			{
+			json_array_foreach (versions, at, known) {
 				seen = seen ||
 				       strcmp(json_string_value(json_object_get(known, "version")), *v) == 0;
 			}

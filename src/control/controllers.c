@@ -53,7 +53,8 @@ static void on_progress(void *arg)
 static bool may_stop(void *arg, const struct sl_object *pod)
 {
 	struct sl_controllers *c = arg;
-	const json_t *containers = json_object_get(json_object_get(pod->body, "spec"), "containers"), *container, *port;
+	const json_t *containers = json_object_get(json_object_get(pod->body, "spec"), "containers"),
+	             *container, *port;
 	size_t i, k;
 
 	json_array_foreach (containers, i, container) {
@@ -118,7 +119,8 @@ static sl_err start_proxy(struct sl_controllers *c, struct sl_diag *diag)
 	return sl_node_proxy_start(&c->proxy, &options, diag);
 }
 
-sl_err sl_controllers_start(struct sl_controllers **ret_c, const struct sl_controllers_options *options, struct sl_diag *diag)
+sl_err sl_controllers_start(
+        struct sl_controllers **ret_c, const struct sl_controllers_options *options, struct sl_diag *diag)
 {
 	SL_CLEANUP(sl_controllers_stop) struct sl_controllers *c = sl_new0(sizeof(*c));
 
@@ -201,15 +203,20 @@ static void push_metrics(const struct sl_xds_push_counters *n, struct sl_buf *ou
 
 	sl_buf_printf(out, "# TYPE pilot_xds gauge\npilot_xds %" PRIu64 "\n", n->nodes);
 	sl_buf_printf(out, "# TYPE pilot_xds_pushes counter\npilot_xds_pushes %" PRIu64 "\n", n->pushes);
-	sl_buf_printf(out, "# TYPE pilot_total_xds_rejects counter\npilot_total_xds_rejects %" PRIu64 "\n", n->nacks);
-	sl_buf_c(out, "# HELP pilot_proxy_convergence_time Seconds from a change to its being in force at a proxy.\n"
-	              "# TYPE pilot_proxy_convergence_time histogram\n");
+	sl_buf_printf(out, "# TYPE pilot_total_xds_rejects counter\npilot_total_xds_rejects %" PRIu64 "\n",
+	        n->nacks);
+	sl_buf_c(out,
+	        "# HELP pilot_proxy_convergence_time Seconds from a change to its being in force at a proxy.\n"
+	        "# TYPE pilot_proxy_convergence_time histogram\n");
 	for (size_t i = 0; i < SL_XDS_CONVERGENCE_BUCKETS; i++) {
 		sum += n->convergence[i];
-		sl_buf_printf(out, "pilot_proxy_convergence_time_bucket{le=\"%g\"} %" PRIu64 "\n", sl_xds_convergence_bounds[i], sum);
+		sl_buf_printf(out, "pilot_proxy_convergence_time_bucket{le=\"%g\"} %" PRIu64 "\n",
+		        sl_xds_convergence_bounds[i], sum);
 	}
-	sl_buf_printf(out, "pilot_proxy_convergence_time_bucket{le=\"+Inf\"} %" PRIu64 "\n", n->convergence_count);
-	sl_buf_printf(out, "pilot_proxy_convergence_time_sum %g\npilot_proxy_convergence_time_count %" PRIu64 "\n",
+	sl_buf_printf(
+	        out, "pilot_proxy_convergence_time_bucket{le=\"+Inf\"} %" PRIu64 "\n", n->convergence_count);
+	sl_buf_printf(out,
+	        "pilot_proxy_convergence_time_sum %g\npilot_proxy_convergence_time_count %" PRIu64 "\n",
 	        n->convergence_sum_seconds, n->convergence_count);
 }
 

@@ -25,7 +25,8 @@ struct sl_controllers_options {
 };
 
 /* Errors: what the parts say; diag tells. */
-sl_err sl_controllers_start(struct sl_controllers **ret_c, const struct sl_controllers_options *options, struct sl_diag *diag);
+sl_err sl_controllers_start(
+        struct sl_controllers **ret_c, const struct sl_controllers_options *options, struct sl_diag *diag);
 /* Ends the node's proxy and every Pod's processes in order, each with its own grace; done(arg) once all have gone. */
 void sl_controllers_shutdown(struct sl_controllers *c, void (*done)(void *arg), void *arg);
 /* What runs outside sluiced goes on. Before sl_objects_free. NULL is fine. */

@@ -122,8 +122,8 @@ static void copy_annotations(const struct view *v, json_t *body)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(sl_obj_get(v->d->body, "metadata.annotations"), name, value)
-	        json_object_set(copy, name, value);
+	json_object_foreach (sl_obj_get(v->d->body, "metadata.annotations"), name, value)
+		json_object_set(copy, name, value);
 	for (size_t i = 0; i < SL_ARRAY_COUNT(skipped); i++)
 		json_object_del(copy, skipped[i]);
 	json_object_set_new(json_object_get(body, "metadata"), "annotations", copy);

@@ -22,8 +22,7 @@ bool sl_has_finalizer(const json_t *body, const char *name)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(sl_obj_get(body, "metadata.finalizers"), i, item)
-	{
+	json_array_foreach (sl_obj_get(body, "metadata.finalizers"), i, item) {
 		if (sl_str_eq_c(sl_json_str(item), name))
 			return true;
 	}
@@ -112,8 +111,7 @@ static void fold_string_data(json_t *body)
 	}
 	const char *name;
 	json_t *value;
-	json_object_foreach(plain, name, value)
-	{
+	json_object_foreach (plain, name, value) {
 		sl_str text = sl_json_str(value);
 		if (!json_is_string(value))
 			return; /* validation names it */
@@ -221,8 +219,7 @@ static sl_err check_finalizers(struct sl_op *op, const struct sl_object *old, co
 		return SL_OK;
 	size_t i;
 	json_t *item;
-	json_array_foreach(sl_obj_get(body, "metadata.finalizers"), i, item)
-	{
+	json_array_foreach (sl_obj_get(body, "metadata.finalizers"), i, item) {
 		if (json_is_string(item) && !sl_has_finalizer(old->body, json_string_value(item)))
 			return sl_diag_fail(&op->diag, SL_ERR_INVALID, "metadata.finalizers",
 			        "FieldValueForbidden",

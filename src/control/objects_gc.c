@@ -79,8 +79,7 @@ static void link_owners(struct sl_objects *os, struct node *n)
 	if (count == 0)
 		return;
 	n->edges = sl_new0_array(count, sizeof(*n->edges));
-	json_array_foreach(references, i, reference)
-	{
+	json_array_foreach (references, i, reference) {
 		sl_str uid = sl_obj_get_str(reference, "uid");
 		if (uid.len == 0)
 			continue;
@@ -105,8 +104,7 @@ static bool remove_reference(json_t *body, sl_str owner_uid)
 {
 	json_t *references = sl_obj_get(body, "metadata.ownerReferences"), *reference;
 	size_t i;
-	json_array_foreach(references, i, reference)
-	{
+	json_array_foreach (references, i, reference) {
 		if (!sl_str_eq(sl_obj_get_str(reference, "uid"), owner_uid))
 			continue;
 		json_array_remove(references, i);
@@ -132,8 +130,7 @@ static sl_err drop_finalizer(void *arg, json_t *body)
 	struct removal *r = arg;
 	json_t *list = sl_obj_get(body, "metadata.finalizers"), *item;
 	size_t i;
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		if (sl_str_eq_c(sl_json_str(item), r->what)) {
 			json_array_remove(list, i);
 			return SL_OK;

@@ -95,8 +95,7 @@ static bool ports_free(const json_t *body, uint32_t address)
 {
 	size_t i;
 	json_t *port;
-	json_array_foreach(sl_obj_get(body, "spec.ports"), i, port)
-	{
+	json_array_foreach (sl_obj_get(body, "spec.ports"), i, port) {
 		int64_t number = sl_obj_get_int(port, "port", 0);
 		bool udp = sl_str_eq_c(sl_obj_get_str(port, "protocol"), "UDP");
 		if (number > 0 && number <= 65535 && !can_bind(address, (uint16_t)number, udp))

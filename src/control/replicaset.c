@@ -109,8 +109,7 @@ static bool has_labels(const json_t *pod, json_t *wanted)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(wanted, name, value)
-	{
+	json_object_foreach (wanted, name, value) {
 		if (!json_equal(json_object_get(labels, name), value))
 			return false;
 	}

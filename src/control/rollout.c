@@ -231,8 +231,9 @@ static const json_t *controller_of(const json_t *body)
 	const json_t *owners = sl_obj_get(body, "metadata.ownerReferences"), *owner;
 	size_t i;
 
-	json_array_foreach(
-	        owners, i, owner) if (json_is_true(json_object_get(owner, "controller"))) return owner;
+	json_array_foreach (owners, i, owner)
+		if (json_is_true(json_object_get(owner, "controller")))
+			return owner;
 	return NULL;
 }
 

@@ -117,8 +117,7 @@ static sl_err write_outcome(void *arg, json_t *body)
 		status = json_object();
 		json_object_set_new(body, "status", status);
 	}
-	json_array_foreach(sl_obj_get(body, "spec.metrics"), i, metric)
-	{
+	json_array_foreach (sl_obj_get(body, "spec.metrics"), i, metric) {
 		json_t *one = json_pack("{s:O, s:s, s:s}", "name", json_object_get(metric, "name"), "phase",
 		        o->phase, "message", o->text);
 

@@ -265,7 +265,9 @@ static json_t *conditions_new(const json_t *old, const struct sl_rollout_status 
 		set(one, "lastTransitionTime", time_new(c->changed_at));
 		json_array_append_new(out, one);
 	}
-	json_array_foreach(old, i, other) if (!is_engines(other)) json_array_append(out, other);
+	json_array_foreach (old, i, other)
+		if (!is_engines(other))
+			json_array_append(out, other);
 	return out;
 }
 
@@ -373,8 +375,8 @@ static json_t *selector_text(const json_t *body)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(sl_obj_get(body, "spec.selector.matchLabels"), key, value)
-	        sl_buf_printf(&text, "%s%s=%s", sl_buf_size(&text) ? "," : "", key, json_string_value(value));
+	json_object_foreach (sl_obj_get(body, "spec.selector.matchLabels"), key, value)
+		sl_buf_printf(&text, "%s%s=%s", sl_buf_size(&text) ? "," : "", key, json_string_value(value));
 	return sl_json_from_str(sl_buf_str(&text));
 }
 

@@ -50,8 +50,7 @@ static bool selects(const json_t *selector, const struct sl_object *pod)
 
 	if (!pod || json_object_size(selector) == 0)
 		return false;
-	json_object_foreach((json_t *)(uintptr_t)selector, name, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)selector, name, value) {
 		if (!json_equal(json_object_get(labels, name), value))
 			return false;
 	}

@@ -60,8 +60,7 @@ static json_t *merge_conditions(const json_t *old, const json_t *fresh)
 	json_t *c;
 
 	json_array_extend(merged, (json_t *)(uintptr_t)fresh);
-	json_array_foreach(old, i, c)
-	{
+	json_array_foreach (old, i, c) {
 		bool there = false;
 
 		for (size_t k = 0; k < json_array_size(fresh) && !there; k++)

@@ -49,9 +49,10 @@ static void print_help(FILE *to)
 	for (size_t i = 0; i < SL_ARRAY_COUNT(rows); i++)
 		fprintf(to, "  --%s %-*s %s\n", rows[i].name, (int)(20 - strlen(rows[i].name)), rows[i].value,
 		        rows[i].help);
-	fprintf(to, "  --version\n  --help\n\n"
-	            "SIGTERM and SIGINT end everything it runs, in order. SIGHUP, like kill -9, ends sluiced alone: its proxy and the workloads\n"
-	            "serve on, and the next sluiced on the same DIR takes them over.\n");
+	fprintf(to,
+	        "  --version\n  --help\n\n"
+	        "SIGTERM and SIGINT end everything it runs, in order. SIGHUP, like kill -9, ends sluiced alone: its proxy and the workloads\n"
+	        "serve on, and the next sluiced on the same DIR takes them over.\n");
 }
 
 static bool is_word(const char *words, const char *word)
@@ -161,16 +162,20 @@ static sl_err address(const char *option, const char *text, struct sl_addr *ret_
 {
 	sl_err err = sl_addr_parse(ret_a, sl_str_c(text));
 
-	return err == SL_OK ? SL_OK : sl_diag_fail(diag, err, NULL, NULL, "--%s %s: give ADDR:PORT, as 127.0.0.1:6443", option, text);
+	return err == SL_OK ? SL_OK
+	                    : sl_diag_fail(diag, err, NULL, NULL,
+	                              "--%s %s: give ADDR:PORT, as 127.0.0.1:6443", option, text);
 }
 
 /* Once, when the API answers and the first mesh is in force. */
 static void on_ready(void *arg)
 {
 	struct program *p = arg;
-	const char *gateway = sl_controllers_gateway_url(p->controllers), *admin = sl_controllers_admin_url(p->controllers);
+	const char *gateway = sl_controllers_gateway_url(p->controllers),
+	           *admin = sl_controllers_admin_url(p->controllers);
 
-	printf("ready api=%s%s%s%s%s\n", sl_api_url(p->api), *gateway ? " gateway=" : "", gateway, *admin ? " admin=" : "", admin);
+	printf("ready api=%s%s%s%s%s\n", sl_api_url(p->api), *gateway ? " gateway=" : "", gateway,
+	        *admin ? " admin=" : "", admin);
 	fflush(stdout);
 }
 
@@ -190,7 +195,8 @@ static sl_err start_controllers(struct program *p, struct sl_diag *diag)
 	SL_TRY(address("gateway", p->arguments.gateway, &options.gateway, diag));
 	SL_TRY(address("admin", p->arguments.admin, &options.admin, diag));
 	if (sl_str_to_u64(sl_str_c(p->arguments.proxy_workers), &workers) != SL_OK || workers > 1024)
-		return sl_diag_fail(diag, SL_ERR_INVALID, NULL, NULL, "--proxy-workers %s: give a number up to 1024", p->arguments.proxy_workers);
+		return sl_diag_fail(diag, SL_ERR_INVALID, NULL, NULL,
+		        "--proxy-workers %s: give a number up to 1024", p->arguments.proxy_workers);
 	options.proxy_workers = (unsigned)workers;
 	return sl_controllers_start(&p->controllers, &options, diag);
 }

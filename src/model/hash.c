@@ -28,9 +28,9 @@ static void drop_empty(json_t *v)
 	void *next;
 	size_t i;
 
-	json_array_foreach(v, i, member) drop_empty(member);
-	json_object_foreach_safe(v, next, name, member)
-	{
+	json_array_foreach (v, i, member)
+		drop_empty(member);
+	json_object_foreach_safe (v, next, name, member) {
 		drop_empty(member);
 		if (is_empty(member))
 			json_object_del(v, name);

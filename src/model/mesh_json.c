@@ -502,8 +502,7 @@ static void read_struct(struct reader *r, const struct shape *shape, const json_
 	if (!expect(r, json, json_is_object(json), "an object"))
 		return;
 	/* jansson iterates a const object but does not say so */
-	json_object_foreach((json_t *)(uintptr_t)json, key, v)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)json, key, v) {
 		const struct field *f = shape->fields;
 
 		while (f->key && strcmp(f->key, key) != 0)

@@ -77,8 +77,12 @@ static bool all_fit_15_digits(const json_t *value)
 
 	if (json_is_real(v))
 		return fits_15_digits(json_real_value(v));
-	json_object_foreach(v, key, sub) if (!all_fit_15_digits(sub)) return false;
-	json_array_foreach(v, i, sub) if (!all_fit_15_digits(sub)) return false;
+	json_object_foreach (v, key, sub)
+		if (!all_fit_15_digits(sub))
+			return false;
+	json_array_foreach (v, i, sub)
+		if (!all_fit_15_digits(sub))
+			return false;
 	return true;
 }
 

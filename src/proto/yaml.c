@@ -157,12 +157,12 @@ static sl_err charge(struct reader *r, const json_t *value, size_t depth)
 	if (depth > r->limits->depth)
 		return fail(r, SL_ERR_TOO_BIG, "nested too deep", NULL);
 	r->copied_bytes += json_string_length(v);
-	json_object_foreach(v, key, sub)
-	{
+	json_object_foreach (v, key, sub) {
 		r->copied_bytes += strlen(key);
 		SL_TRY(charge(r, sub, depth + 1));
 	}
-	json_array_foreach(v, i, sub) SL_TRY(charge(r, sub, depth + 1));
+	json_array_foreach (v, i, sub)
+		SL_TRY(charge(r, sub, depth + 1));
 	return r->copied_bytes > r->limits->bytes
 	               ? fail(r, SL_ERR_TOO_BIG, "aliases expand to too much", NULL)
 	               : SL_OK;
@@ -345,10 +345,12 @@ static json_t *without_whole_reals(json_t *v)
 	const char *key;
 	size_t i;
 
-	json_object_foreach(v, key, sub) if ((new_value = without_whole_reals(sub)))
-	        json_object_set_new(v, key, new_value);
-	json_array_foreach(v, i, sub) if ((new_value = without_whole_reals(sub)))
-	        json_array_set_new(v, i, new_value);
+	json_object_foreach (v, key, sub)
+		if ((new_value = without_whole_reals(sub)))
+			json_object_set_new(v, key, new_value);
+	json_array_foreach (v, i, sub)
+		if ((new_value = without_whole_reals(sub)))
+			json_array_set_new(v, i, new_value);
 	return json_is_real(v) && real == trunc(real) && fabs(real) < 0x1p63 ? json_integer((json_int_t)real)
 	                                                                     : NULL;
 }

@@ -22,8 +22,10 @@ static size_t count(json_t *v)
 	const char *key;
 	size_t n = 1, i;
 
-	json_object_foreach(v, key, sub) n += count(sub);
-	json_array_foreach(v, i, sub) n += count(sub);
+	json_object_foreach (v, key, sub)
+		n += count(sub);
+	json_array_foreach (v, i, sub)
+		n += count(sub);
 	return n;
 }
 

@@ -208,7 +208,8 @@ static void put_object(struct sl_buf *out, const json_t *v, size_t indent)
 	json_t *object = (json_t *)(uintptr_t)v, *value;
 	size_t count = 0;
 
-	json_object_foreach(object, key, value) keys[count++] = key;
+	json_object_foreach (object, key, value)
+		keys[count++] = key;
 	qsort(keys, count, sizeof(*keys), compare_keys);
 	for (size_t i = 0; i < count; i++) {
 		value = json_object_get(v, keys[i]);

@@ -266,8 +266,7 @@ static bool each_entry(struct build *b, const json_t *body, sl_str key, sl_str p
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(json_object_get(body, "data"), name, value)
-	{
+	json_object_foreach (json_object_get(body, "data"), name, value) {
 		sl_str text = sl_json_str(value);
 
 		if (ret_one && !sl_str_eq_c(key, name))
