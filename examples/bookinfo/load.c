@@ -74,13 +74,14 @@ static size_t drop_body(char *p, size_t size, size_t count, void *arg)
 static void count_version(const struct answer *a, bool failed)
 {
 	int64_t now = now_us(CLOCK_REALTIME);
+	sl_str version = sl_str_n(a->version, strlen(a->version));
 
 	for (size_t i = 0; i < VERSIONS_MOST; i++) {
 		struct version_count *v = &totals.versions[i];
 
 		if (!v->name[0])
-			sl_str_copy(v->name, sizeof(v->name), sl_str_c(a->version));
-		if (strcmp(v->name, a->version) != 0)
+			sl_str_copy(v->name, sizeof(v->name), version);
+		if (!sl_str_eq_c(version, v->name))
 			continue;
 		v->requests++;
 		v->last_us = now;

@@ -185,7 +185,7 @@ static int parse(struct sl_cli *cli, struct parsed *parsed, char **argv)
 {
 	for (int i = 1; argv[i]; i++) {
 		const struct flag *flag;
-		const char *value = NULL;
+		const char *value = "";
 		int status;
 
 		if (argv[i][0] != '-' || !argv[i][1]) {

@@ -93,7 +93,7 @@ static struct sl_object *fresh_set(const struct view *v)
 
 /* --- the ReplicaSet of the template --- */
 
-static void set_annotation(json_t *body, const char *name, const char *fmt, int64_t n)
+static void set_annotation(json_t *body, const char *name, int64_t n)
 {
 	json_t *metadata = json_object_get(body, "metadata"),
 	       *annotations = json_object_get(metadata, "annotations");
@@ -103,14 +103,14 @@ static void set_annotation(json_t *body, const char *name, const char *fmt, int6
 		annotations = json_object();
 		json_object_set_new(metadata, "annotations", annotations);
 	}
-	snprintf(text, sizeof(text), fmt, n);
+	snprintf(text, sizeof(text), "%" PRId64, n);
 	json_object_set_new(annotations, name, json_string(text));
 }
 
 static void set_size_annotations(const struct view *v, json_t *body)
 {
-	set_annotation(body, DESIRED, "%" PRId64, v->spec.replicas);
-	set_annotation(body, MAX, "%" PRId64, v->spec.replicas + v->spec.max_surge);
+	set_annotation(body, DESIRED, v->spec.replicas);
+	set_annotation(body, MAX, v->spec.replicas + v->spec.max_surge);
 }
 
 /* The Deployment's own annotations (such as change-cause) describe the revision, except those that are bookkeeping. */
@@ -167,7 +167,7 @@ static void create_fresh(struct view *v)
 	                (json_int_t)sl_obj_get_int(spec, "minReadySeconds", 0), "selector", selector,
 	                "template", template));
 	copy_annotations(v, body);
-	set_annotation(body, REVISION, "%" PRId64, v->newest + 1);
+	set_annotation(body, REVISION, v->newest + 1);
 	set_size_annotations(v, body);
 	sl_objects_create(v->w->objects, v->d->key.ns, body, NULL, on_set_created, sl_object_ref(v->d));
 }
@@ -190,7 +190,7 @@ static void renew_revision(struct view *v)
 	if (old)
 		json_object_set_new(
 		        sl_obj_get(body, "metadata.annotations"), REVISION_HISTORY, json_string(text));
-	set_annotation(body, REVISION, "%" PRId64, v->newest + 1);
+	set_annotation(body, REVISION, v->newest + 1);
 	sl_objects_update(v->w->objects, &rs->key, body, NULL, NULL, NULL);
 }
 
@@ -201,7 +201,7 @@ static void mirror_revision(struct view *v)
 	if (!rs || revision_of(rs->body) == revision_of(v->d->body))
 		return;
 	json_t *body = json_deep_copy(v->d->body);
-	set_annotation(body, REVISION, "%" PRId64, revision_of(rs->body));
+	set_annotation(body, REVISION, revision_of(rs->body));
 	sl_objects_update(v->w->objects, &v->d->key, body, NULL, NULL, NULL);
 }
 

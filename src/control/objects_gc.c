@@ -248,10 +248,10 @@ static void queue_namespace_of(struct sl_objects *os, const struct sl_object *o)
 {
 	if (o->key.ns.len == 0)
 		return;
-	struct sl_object *ns =
-	        sl_store_get(os->store, SL_OBJECT_KEY("", "namespaces", SL_STR_NONE, o->key.ns));
-	if (ns && sl_is_deleting(ns->body))
-		queue(os, node_get(os, ns->uid));
+	const struct sl_object_key *key = SL_OBJECT_KEY("", "namespaces", SL_STR_NONE, o->key.ns);
+	struct sl_object *space = sl_store_get(os->store, key);
+	if (space && sl_is_deleting(space->body))
+		queue(os, node_get(os, space->uid));
 }
 
 /* --- following the store --- */

@@ -197,7 +197,7 @@ static int oldest_first(const void *a, const void *b)
 static void forget_old(struct sl_rollout_ctl *ctl, const struct sl_krm_rollout *krm,
         const struct sl_rollout_sets *sets, const struct sl_rollout_status *status)
 {
-	const struct sl_rollout_rs *old[SL_ARRAY_COUNT(sets->seen)];
+	const struct sl_rollout_rs *old[SL_ARRAY_COUNT(sets->seen)] = { NULL };
 	size_t count = 0,
 	       limit = krm->spec.revision_history_limit > 0 ? (size_t)krm->spec.revision_history_limit : 0;
 

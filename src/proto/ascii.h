@@ -77,11 +77,11 @@ static inline bool sl_ch_eq_lower(const char *p, const char *lower, size_t len)
 		for (size_t i = 0; i + 8 < len; i += 8)
 			if (sl_ch_lower8(sl_load8(p + i)) != sl_load8(lower + i))
 				return false;
-		return sl_ch_lower8(sl_load8(p + len - 8)) == sl_load8(lower + len - 8);
+		return sl_ch_lower8(sl_load8(p + (len - 8))) == sl_load8(lower + (len - 8));
 	}
 	if (len >= 4) {
-		uint64_t a = (uint64_t)sl_load4(p) << 32 | sl_load4(p + len - 4);
-		uint64_t b = (uint64_t)sl_load4(lower) << 32 | sl_load4(lower + len - 4);
+		uint64_t a = (uint64_t)sl_load4(p) << 32 | sl_load4(p + (len - 4));
+		uint64_t b = (uint64_t)sl_load4(lower) << 32 | sl_load4(lower + (len - 4));
 
 		return sl_ch_lower8(a) == b;
 	}

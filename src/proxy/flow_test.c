@@ -670,7 +670,7 @@ static void retries_on_status_and_per_try_timeout(void **state)
 static void circuit_breakers_queue_then_refuse(void **state)
 {
 	struct flow f;
-	int client[3], backend;
+	int client[3], backend = -1;
 
 	(void)state;
 	flow_init(&f);
@@ -931,7 +931,7 @@ static void splits_are_exact_over_any_swap_of_snapshots(void **state)
 {
 	struct flow f;
 	struct players p = { .f = &f, .answer = { OK_EMPTY, OK_EMPTY, OK_EMPTY } };
-	int client;
+	int client = -1;
 
 	(void)state;
 	flow_init(&f);
@@ -982,7 +982,7 @@ static void a_canary_that_refuses_is_taken_back_and_no_user_notices(void **state
 {
 	struct flow f;
 	struct players p = { .f = &f, .answer = { OK_EMPTY, OK_EMPTY, OK_EMPTY } };
-	int client;
+	int client = -1;
 	uint64_t issued;
 
 	(void)state;

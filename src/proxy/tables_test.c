@@ -193,7 +193,8 @@ static void first_match_wins(void **state)
 		rq_parse(&q, cases[i].method, cases[i].target, cases[i].host, cases[i].fields);
 		r = sl_tables_route(h, &q.rq);
 		assert_ptr_equal(r, sl_tables_route_scan(h, &q.rq));
-		if (cases[i].route ? !r || !sl_str_eq_c(r->mesh->name, cases[i].route) : r != NULL)
+		const char *want = cases[i].route;
+		if (r ? !want || !sl_str_eq_c(r->mesh->name, want) : want != NULL)
 			fail_msg("row %zu, %s: got %.*s, want %s", i, cases[i].target,
 			        r ? (int)r->mesh->name.len : 4, r ? r->mesh->name.p : "none",
 			        cases[i].route ? cases[i].route : "none");
