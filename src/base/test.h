@@ -7,9 +7,15 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "base/str.h"
 
-#define sl_assert_ok(expr) assert_string_equal(sl_err_name(expr), "OK")
+#define sl_assert_ok(expr)                                                       \
+	do {                                                                     \
+		sl_err sl_e_ = (expr);                                           \
+		if (sl_e_ != SL_OK) /* fail_msg is known not to return */        \
+			fail_msg("%s is %s, not OK", #expr, sl_err_name(sl_e_)); \
+	} while (0)
 #define sl_assert_err(expr, err) assert_string_equal(sl_err_name(expr), sl_err_name(err))
 #define sl_assert_str(s, c_text)                                                  \
 	do {                                                                      \

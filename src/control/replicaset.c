@@ -170,7 +170,7 @@ static void scale(struct sl_workloads *w, struct sl_object *rs, struct sl_object
 		create_pod(w, rs);
 	if (diff < 0)
 		qsort(active->items, active->count, sizeof(struct sl_object *), by_cost);
-	for (size_t i = 0; i < (size_t)-diff; i++)
+	for (size_t i = 0; diff < 0; i++, diff++)
 		delete_pod(w, rs, active->items[i]);
 }
 

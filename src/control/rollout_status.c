@@ -225,7 +225,7 @@ static json_t *time_new(sl_nsec t)
 /* NULL or "" takes the member out. */
 static void set(json_t *o, const char *name, json_t *value)
 {
-	if (value && json_is_string(value) && !*json_string_value(value)) {
+	if (json_is_string(value) && !*json_string_value(value)) {
 		json_decref(value);
 		value = NULL;
 	}

@@ -19,8 +19,9 @@ static void logarithm_and_exponential_agree_with_libm(void **state)
 	(void)state;
 	for (size_t i = 0; i < SL_ARRAY_COUNT(xs); i++)
 		assert_true(fabs(sl_judge_log(xs[i]) - log(xs[i])) <= 1e-14 * fmax(1, fabs(log(xs[i]))));
-	for (double x = -740; x < 709; x += 0.37)
-		assert_true(fabs(sl_judge_exp(x) - exp(x)) <= 1e-13 * exp(x) + 1e-322);
+	for (int i = -74000; i < 70900; i += 37)
+		assert_true(
+		        fabs(sl_judge_exp(i / 100.0) - exp(i / 100.0)) <= 1e-13 * exp(i / 100.0) + 1e-322);
 	assert_true(isinf(sl_judge_log(0)) && isinf(sl_judge_log(-1)) && isinf(sl_judge_log(NAN)));
 	assert_true(isinf(sl_judge_exp(710)) && sl_judge_exp(-800) == 0 && sl_judge_exp(0) == 1);
 }
@@ -208,8 +209,8 @@ static void histogram_keeps_one_percent(void **state)
 	sl_histogram_merge(&h, &half);
 	assert_int_equal(h.count, 100000);
 	assert_int_equal(h.sum, 100000ULL * 100001 / 2);
-	for (double q = 0.01; q < 1; q += 0.01)
-		assert_true(fabs((double)sl_histogram_quantile(&h, q) / (q * 100000) - 1) <= 0.01);
+	for (int i = 1; i < 100; i++)
+		assert_true(fabs((double)sl_histogram_quantile(&h, i / 100.0) / (i * 1000) - 1) <= 0.01);
 	assert_true(fabs((double)sl_histogram_above(&h, 95000) - 5000) <= 0.01 * 95000);
 	sl_rng_seed(&r, 1);
 	for (int i = 0; i < 1000; i++)

@@ -375,8 +375,10 @@ static json_t *event_count(const json_t *obj, sl_nsec now)
 static json_t *data_count(const json_t *obj, sl_nsec now)
 {
 	(void)now;
-	return json_integer((json_int_t)(json_object_size(json_object_get(obj, "data")) +
-	                                 json_object_size(json_object_get(obj, "binaryData"))));
+	size_t texts = json_object_size(json_object_get(obj, "data"));
+	size_t bytes = json_object_size(json_object_get(obj, "binaryData"));
+
+	return json_integer((json_int_t)texts + (json_int_t)bytes);
 }
 
 static json_t *secrets_count(const json_t *obj, sl_nsec now)

@@ -715,14 +715,14 @@ static void a_head_may_be_as_large_as_allowed(void **state)
 	n = (size_t)snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: h\r\n" ID "X: ");
 	memset(head + n, 'a', 50000);
 	n += 50000;
-	memcpy(head + n, "\r\n\r\n", 4);
+	memcpy(head + n, "\r\n\r\n", 5);
 	flow_send(&f, client, head, n + 4);
 	backend = flow_accept(&f, 0);
 	flow_expect_until(&f, backend, ADDED "\r\n");
 	flow_send_c(&f, backend, OK_EMPTY);
 	flow_expect(&f, client, OK_EMPTY);
 	memset(head + n, 'a', 15000);
-	memcpy(head + n + 15000, "\r\n\r\n", 4);
+	memcpy(head + n + 15000, "\r\n\r\n", 5);
 	flow_send(&f, client, head, n + 15004);
 	assert_memory_equal(flow_expect_until(&f, client, "\r\n\r\n"), "HTTP/1.1 431 ", 13);
 	flow_close(&client);

@@ -154,12 +154,10 @@ void sl_ask_tcp(
 	sl_err err = sl_addr_from_ip(&addr, ip, port);
 	if (err == SL_OK)
 		err = sl_connect_start(&addr, NULL, &fd);
-	if (err == SL_ERR_AGAIN)
-		err = sl_loop_add(loop, &ask->io, fd, SL_IO_WRITE, on_socket);
-	else
-		known(ask, err == SL_OK, sl_err_text(err));
-	if (ask->io.fd < 0)
-		sl_fd_close(&fd);
+	if (err == SL_ERR_AGAIN && (err = sl_loop_add(loop, &ask->io, fd, SL_IO_WRITE, on_socket)) == SL_OK)
+		return; /* the descriptor is the ask's now */
+	known(ask, err == SL_OK, sl_err_text(err));
+	sl_fd_close(&fd);
 }
 
 /* --- a command --- */

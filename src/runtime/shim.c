@@ -217,8 +217,8 @@ static sl_err spawn_shim(struct sl_shim *shim, const struct sl_shim_config *conf
 	snprintf(bytes, sizeof(bytes), "%" PRIu64,
 	        config->log_most_bytes ? config->log_most_bytes : (uint64_t)DEFAULT_LOG_MIB << 20);
 	snprintf(files, sizeof(files), "%u", config->log_files ? config->log_files : DEFAULT_LOG_FILES);
-	for (size_t i = 0; i < start_count; i++)
-		argv[n++] = start[i];
+	for (const char *const *word = start; *word; word++)
+		argv[n++] = *word;
 	argv[n++] = bytes;
 	argv[n++] = files;
 	argv[n++] = config->cwd ? config->cwd : "";

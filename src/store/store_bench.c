@@ -85,9 +85,10 @@ int main(int argc, char **argv)
 	struct sl_store_stats stats;
 	sl_store_read_stats(b.store, &stats);
 	qsort(b.took, b.wanted, sizeof(sl_nsec), by_time);
+	sl_nsec p50 = b.took[b.wanted / 2], p99 = b.took[b.wanted * 99 / 100];
 	printf("{\"writes\": %u, \"concurrency\": %u, \"writes_per_second\": %.0f, \"group\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
 	        b.wanted, concurrency, b.wanted / seconds, (double)stats.writes / (double)stats.commits,
-	        (double)b.took[b.wanted / 2] / 1e6, (double)b.took[b.wanted * 99 / 100] / 1e6);
+	        (double)p50 / 1e6, (double)p99 / 1e6);
 	sl_store_close(b.store);
 	sl_loop_fini(&b.loop);
 	if (argc <= 3)

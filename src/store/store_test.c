@@ -806,9 +806,9 @@ static _Noreturn void crash_child(struct bench *b, int pipe_fd, uint64_t seed)
 	struct crash_writer c = { .bench = *b, .pipe = pipe_fd };
 	sl_prng_seed(&c.r, seed);
 	bench_open(&c.bench);
-	for (char name = 'a'; name < 'a' + 20; name++) {
-		char text[2] = { name, 0 };
-		c.present[(int)name] = get(&c.bench, text) != NULL;
+	for (int name = 'a'; name < 'a' + 20; name++) {
+		char text[2] = { (char)name, 0 };
+		c.present[name] = get(&c.bench, text) != NULL;
 	}
 	for (;;) {
 		for (uint64_t i = sl_prng_below(&c.r, 12); i > 0; i--)
