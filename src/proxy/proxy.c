@@ -61,10 +61,18 @@ struct drain_msg {
 	struct sl_worker *worker;
 };
 
+static void on_admin_drained(void *arg)
+{
+	struct sl_proxy *p = arg;
+
+	sl_loop_stop(&p->loop);
+}
+
+/* The admin server goes last: who asked for the end is told, and /ready says so as long as anyone can ask. */
 static void stop_if_drained(struct sl_proxy *p)
 {
 	if (p->stopping && p->drained >= p->worker_count)
-		sl_loop_stop(&p->loop);
+		sl_http_server_drain(p->admin, on_admin_drained, p);
 }
 
 static void drained_received(struct sl_loop *loop, struct sl_msg *msg)
