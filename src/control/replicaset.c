@@ -168,8 +168,9 @@ static void scale(struct sl_workloads *w, struct sl_object *rs, struct sl_object
 	}
 	for (; diff > 0; diff--)
 		create_pod(w, rs);
-	if (diff < 0)
-		qsort(active->items, active->count, sizeof(struct sl_object *), by_cost);
+	if (diff == 0 || !active->items)
+		return;
+	qsort(active->items, active->count, sizeof(struct sl_object *), by_cost);
 	for (size_t i = 0; diff < 0; i++, diff++)
 		delete_pod(w, rs, active->items[i]);
 }

@@ -381,7 +381,7 @@ static size_t read_name(struct reader *r, const json_t *v, const char *const *na
 	SL_CLEANUP(sl_buf_fini) struct sl_buf known = { 0 };
 	const char *text = json_string_value(v);
 
-	if (!expect(r, v, text != NULL, "a string"))
+	if (!expect(r, v, text != NULL, "a string") || !text)
 		return SIZE_MAX;
 	for (size_t i = 0; names[i]; i++) {
 		if (strcmp(names[i], text) == 0)
