@@ -336,9 +336,11 @@ static void sum_family(struct text *t, const struct field_of *f, const struct su
 	family(t->out, f->name, f->type, f->help);
 	for (const struct sum_of *s = first; s; s = s->next) {
 		uint64_t value = 0;
+		size_t i = 0;
 
-		for (size_t i = 0; s->objects[i]; i++)
+		do /* there is one at least */
 			field_add(&value, s->objects[i], f);
+		while (s->objects[++i]);
 		sl_buf_printf(t->out, "%s{", f->name);
 		labels(t->out, s->objects[0]);
 		sl_buf_printf(t->out, "} %llu\n", (unsigned long long)value);

@@ -82,7 +82,7 @@ static void carry_route(void *arg, const struct sl_table_config *c, const struct
 		carry->to->split_stats[r->lag_at + i] = x;
 	}
 	node = sl_map_get(&carry->old, sl_str_n((const char *)&r->split_key, sizeof(r->split_key)));
-	if (node) {
+	if (node && carry->from) {
 		const struct sl_table_route *old = SL_MAP_ENTRY(node, struct lag_ref, node)->route;
 
 		sl_split_carry(carry->to->lags + r->lag_at, carry->from->lags + old->lag_at, r->split_count,

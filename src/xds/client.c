@@ -424,7 +424,7 @@ static sl_err take_resources(
 
 	for (size_t i = 0; i < m->n_resources; i++) {
 		sl_str value = sl_str_n((char *)m->resources[i]->value.data, m->resources[i]->value.len),
-		       name, refers;
+		       name = SL_STR_NONE, refers = SL_STR_NONE;
 
 		if (!sl_str_eq(sl_str_c(m->resources[i]->type_url), sl_xds_type_url(t)))
 			return sl_diag_fail(diag, SL_ERR_INVALID, "resources", "FieldValueInvalid",

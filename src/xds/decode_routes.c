@@ -212,8 +212,14 @@ static sl_err take_header_ops(const struct sl_xds_decoder *d, const struct sl_xd
         const struct header_lists *in, struct sl_mesh_header_op **ret_ops, size_t *ret_count)
 {
 	size_t count = in->remove_count + in->add_count;
-	struct sl_mesh_header_op *ops = count ? sl_arena_zalloc_array(d->arena, count, sizeof(*ops)) : NULL;
+	struct sl_mesh_header_op *ops;
 
+	if (!count) {
+		*ret_ops = NULL;
+		*ret_count = 0;
+		return SL_OK;
+	}
+	ops = sl_arena_zalloc_array(d->arena, count, sizeof(*ops));
 	for (size_t i = 0; i < in->remove_count; i++)
 		ops[i] = (struct sl_mesh_header_op) { .kind = SL_HEADER_REMOVE,
 			.name = sl_xds_keep(d, in->remove[i]) };

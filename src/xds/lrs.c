@@ -117,8 +117,11 @@ static void decode_endpoint(struct sl_arena *a, const pb_endpoint_stats *m, stru
 static void fold_metrics(struct sl_arena *a, struct sl_load_cluster *c, const pb_locality_stats *m)
 {
 	size_t count = c->metric_count + m->n_load_metric_stats;
-	struct sl_load_metric *all = count ? sl_arena_zalloc_array(a, count, sizeof(*all)) : NULL;
+	struct sl_load_metric *all;
 
+	if (!count)
+		return;
+	all = sl_arena_zalloc_array(a, count, sizeof(*all));
 	if (c->metric_count)
 		memcpy(all, c->metrics, c->metric_count * sizeof(*all));
 	c->metrics = all;
@@ -154,7 +157,7 @@ static void decode_cluster(struct sl_arena *a, const pb_cluster_stats *m, struct
 		c->error += l->total_error_requests;
 		c->in_flight += l->total_requests_in_progress;
 		fold_metrics(a, c, l);
-		for (size_t k = 0; k < l->n_upstream_endpoint_stats; k++)
+		for (size_t k = 0; k < l->n_upstream_endpoint_stats && c->endpoint_count < count; k++)
 			decode_endpoint(a, l->upstream_endpoint_stats[k], &c->endpoints[c->endpoint_count++]);
 	}
 }

@@ -53,14 +53,17 @@ static struct sl_ads_body *body_end(struct sl_buf *b, enum sl_xds_type type)
 {
 	SL_CLEANUP(sl_buf_fini) struct sl_buf server = { 0 };
 	struct sl_ads_body *body;
+	sl_str bytes;
 
 	sl_pb_field(b, RESPONSE_TYPE, sl_xds_type_url(type));
 	sl_pb_field(&server, CONTROL_PLANE_IDENTIFIER, SL_STR(SL_XDS_SERVER_IDENTITY "/" SL_VERSION));
 	sl_pb_field(b, RESPONSE_SERVER, sl_buf_str(&server));
-	body = sl_new(sizeof(*body) + sl_buf_size(b));
+	bytes = sl_buf_str(b);
+	body = sl_new(sizeof(*body) + bytes.len);
 	body->refs = 1;
-	body->len = sl_buf_size(b);
-	memcpy(body->bytes, sl_buf_str(b).p, body->len);
+	body->len = bytes.len;
+	if (bytes.p)
+		memcpy(body->bytes, bytes.p, bytes.len);
 	sl_buf_fini(b);
 	return body;
 }

@@ -13,7 +13,8 @@ static struct sl_xds_resource *resource_new(sl_str name, sl_str any, uint64_t ep
 	*r = (struct sl_xds_resource) { .refs = 1, .changed_epoch = epoch };
 	if (name.len)
 		memcpy(r->bytes, name.p, name.len);
-	memcpy(r->bytes + name.len, any.p, any.len);
+	if (any.len)
+		memcpy(r->bytes + name.len, any.p, any.len);
 	r->name = sl_str_n(r->bytes, name.len);
 	r->any = sl_str_n(r->bytes + name.len, any.len);
 	return r;
@@ -90,7 +91,9 @@ static void build_domains(struct sl_xds_set *set)
 	for (size_t c = 0; c < mesh->route_config_count; c++)
 		for (size_t h = 0; h < mesh->route_configs[c].host_count; h++)
 			count += mesh->route_configs[c].hosts[h].domain_count;
-	set->domain_nodes = count ? sl_new0_array(count, sizeof(*set->domain_nodes)) : NULL;
+	if (!count)
+		return;
+	set->domain_nodes = sl_new0_array(count, sizeof(*set->domain_nodes));
 	for (size_t c = 0; c < mesh->route_config_count; c++) {
 		const struct sl_mesh_route_config *rc = &mesh->route_configs[c];
 

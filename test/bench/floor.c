@@ -164,9 +164,10 @@ static void accept_all(int listener)
 {
 	int fd;
 
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): epoll holds the connections */
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		no_delay(fd);
-		new_conn(fd, 0); /* epoll holds it: NOLINT(clang-analyzer-unix.Malloc) */
+		new_conn(fd, 0);
 	}
 }
 
