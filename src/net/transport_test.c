@@ -4,7 +4,9 @@
 #include "net/transport.h"
 #include "os/io.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct test_authority pki;
 static struct sl_tls_ctx *server_ctx, *client_ctx, *strict_ctx;
@@ -162,8 +164,14 @@ static void scene_connect(struct scene *s, const char *where, struct sl_tls_ctx 
         struct sl_tls_ctx *server, const char *name)
 {
 	struct sl_addr a;
+	char own[64];
 
 	s->server_ctx = server;
+	if (strcmp(where, "unix:@") ==
+	        0) { /* abstract names are the whole machine's: other runs have theirs */
+		snprintf(own, sizeof(own), "unix:@sluice-transport-test-%d", (int)getpid());
+		where = own;
+	}
 	sl_assert_ok(sl_addr_parse(&a, sl_str_c(where)));
 	sl_assert_ok(sl_listener_start(&s->listener, &s->loop, &a, NULL, on_accept, s, NULL));
 	sl_transport_connect(&s->client.t, &s->listener.addr, client, name);
@@ -210,7 +218,7 @@ static void test_both_ways(void **state)
 		{ .again_one_in = 3 },
 		{ .read_most_bytes = 1, .write_most_bytes = 1, .again_one_in = 4 },
 	};
-	static const char *const where[] = { "127.0.0.1:0", "[::1]:0", "unix:@sluice-transport-test" };
+	static const char *const where[] = { "127.0.0.1:0", "[::1]:0", "unix:@" };
 
 	(void)state;
 	for (size_t i = 0; i < SL_ARRAY_COUNT(where) * 2 * (SL_ARRAY_COUNT(faults) + 1); i++) {

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void test_addresses(void **state)
 {
@@ -139,7 +140,8 @@ static void test_sockets(void **state)
 	sl_assert_ok(sl_dir_make_temp("os", &dir));
 	connect_and_talk("127.0.0.1:0");
 	connect_and_talk("[::1]:0");
-	connect_and_talk("unix:@sluice-os-test");
+	snprintf(path, sizeof(path), "unix:@sluice-os-test-%d", (int)getpid());
+	connect_and_talk(path);
 	snprintf(path, sizeof(path), "unix:%s/s", dir);
 	connect_and_talk(path);
 	connect_and_talk(path); /* the stale file of the first is replaced */
