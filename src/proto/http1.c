@@ -219,12 +219,15 @@ static bool host_is_sound(sl_str host, bool port_needed)
 		if (i < 4 || i == host.len || host.p[i++] != ']')
 			return false;
 	} else {
-		for (; i < host.len && host.p[i] != ':'; i++) {
-			if (sl_ch_is(host.p[i], SL_CH_HOST))
-				continue;
-			if (host.p[i] != '%' || i + 2 >= host.len || sl_ch_hex(host.p[i + 1]) < 0 ||
+		while (i < host.len && host.p[i] != ':') {
+			while (i < host.len && sl_ch_is(host.p[i], SL_CH_HOST))
+				i++;
+			if (i == host.len || host.p[i] == ':')
+				break;
+			if (host.p[i] != '%' || host.len - i < 3 || sl_ch_hex(host.p[i + 1]) < 0 ||
 			        sl_ch_hex(host.p[i + 2]) < 0)
 				return false;
+			i += 3;
 		}
 	}
 	if (i == host.len)
