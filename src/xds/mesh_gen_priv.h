@@ -55,7 +55,8 @@ static inline struct sl_mesh_match gen_match(struct mesh_gen *g)
 
 	if (m.kind <= SL_MATCH_CONTAINS)
 		m.ignore_case = gen_chance(g, 30);
-	if (m.kind != SL_MATCH_PRESENT)
+	if (m.kind == SL_MATCH_REGEX ||
+	        (m.kind != SL_MATCH_PRESENT && gen_chance(g, 80))) /* a header may have to be empty */
 		m.value = sl_arena_printf(&g->mesh->arena, "value-%u", gen_below(g, 1000));
 	return m;
 }

@@ -136,12 +136,10 @@ void sl_pb_field(struct sl_buf *out, uint32_t number, sl_str bytes)
 
 char *sl_pb_str(struct sl_arena *arena, sl_str s)
 {
-	char *p;
+	char *p = sl_arena_alloc(arena, s.len + 1);
 
-	if (!s.len)
-		return (char *)(uintptr_t)protobuf_c_empty_string;
-	p = sl_arena_alloc(arena, s.len + 1);
-	memcpy(p, s.p, s.len);
+	if (s.len)
+		memcpy(p, s.p, s.len);
 	p[s.len] = 0;
 	return p;
 }

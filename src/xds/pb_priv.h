@@ -41,7 +41,8 @@ sl_str sl_pb_packed(const ProtobufCMessage *message, struct sl_arena *arena);
 /* One length-delimited field, appended: what lets a long message be joined from parts that were packed before. */
 void sl_pb_field(struct sl_buf *out, uint32_t number, sl_str bytes);
 
-char *sl_pb_str(struct sl_arena *arena, sl_str s); /* a copy, or protobuf-c's own empty string */
+/* A copy, also where empty: protobuf-c leaves out a oneof's string that is its own empty one. */
+char *sl_pb_str(struct sl_arena *arena, sl_str s);
 
 #define PB(name, Type, fn) PB_(name, Type, fn)
 #define PB_(name, Type, fn)                                                       \
