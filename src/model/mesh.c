@@ -271,7 +271,7 @@ static bool same_host(const struct sl_mesh_virtual_host *a, const struct sl_mesh
 	       SAME_LIST(a, b, routes, route_count, same_route);
 }
 
-static bool same_route_config(const struct sl_mesh_route_config *a, const struct sl_mesh_route_config *b)
+bool sl_mesh_route_config_equal(const struct sl_mesh_route_config *a, const struct sl_mesh_route_config *b)
 {
 	return sl_str_eq(a->name, b->name) && SAME_LIST(a, b, hosts, host_count, same_host);
 }
@@ -284,7 +284,7 @@ static bool same_endpoint(const struct sl_mesh_endpoint *a, const struct sl_mesh
 	       sl_str_eq(a->version, b->version);
 }
 
-static bool same_cluster(const struct sl_mesh_cluster *a, const struct sl_mesh_cluster *b)
+bool sl_mesh_cluster_equal(const struct sl_mesh_cluster *a, const struct sl_mesh_cluster *b)
 {
 	return sl_str_eq(a->name, b->name) && sl_str_eq(a->service_host, b->service_host) &&
 	       sl_str_eq(a->service_name, b->service_name) &&
@@ -298,7 +298,7 @@ static bool same_cluster(const struct sl_mesh_cluster *a, const struct sl_mesh_c
 	       SAME_LIST(a, b, endpoints, endpoint_count, same_endpoint);
 }
 
-static bool same_listener(const struct sl_mesh_listener *a, const struct sl_mesh_listener *b)
+bool sl_mesh_listener_equal(const struct sl_mesh_listener *a, const struct sl_mesh_listener *b)
 {
 	return sl_str_eq(a->name, b->name) && sl_str_eq(a->address, b->address) && a->port == b->port &&
 	       a->protocol == b->protocol && a->direction == b->direction &&
@@ -307,7 +307,7 @@ static bool same_listener(const struct sl_mesh_listener *a, const struct sl_mesh
 
 bool sl_mesh_equal(const struct sl_mesh *a, const struct sl_mesh *b)
 {
-	return SAME_LIST(a, b, listeners, listener_count, same_listener) &&
-	       SAME_LIST(a, b, route_configs, route_config_count, same_route_config) &&
-	       SAME_LIST(a, b, clusters, cluster_count, same_cluster);
+	return SAME_LIST(a, b, listeners, listener_count, sl_mesh_listener_equal) &&
+	       SAME_LIST(a, b, route_configs, route_config_count, sl_mesh_route_config_equal) &&
+	       SAME_LIST(a, b, clusters, cluster_count, sl_mesh_cluster_equal);
 }

@@ -219,6 +219,12 @@ sl_err sl_mesh_check(const struct sl_mesh *mesh, struct sl_diag *diag);
 /* Same content, epoch aside. */
 bool sl_mesh_equal(const struct sl_mesh *a, const struct sl_mesh *b);
 
+/* The same for a part. */
+bool sl_mesh_listener_equal(const struct sl_mesh_listener *a, const struct sl_mesh_listener *b);
+bool sl_mesh_route_config_equal(const struct sl_mesh_route_config *a, const struct sl_mesh_route_config *b);
+bool sl_mesh_cluster_equal(
+        const struct sl_mesh_cluster *a, const struct sl_mesh_cluster *b); /* with its endpoints */
+
 /* NULL when absent. Linear: for builders and tests; the data path compiles its own tables. */
 const struct sl_mesh_cluster *sl_mesh_cluster_find(const struct sl_mesh *mesh, sl_str name);
 const struct sl_mesh_route_config *sl_mesh_route_config_find(const struct sl_mesh *mesh, sl_str name);

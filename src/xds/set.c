@@ -49,11 +49,51 @@ static sl_str encode_one(const struct sl_mesh *mesh, enum sl_xds_type type, size
 	return SL_STR_NONE;
 }
 
-static void build_list(
-        struct sl_xds_set *set, enum sl_xds_type type, size_t count, const struct sl_xds_set *before)
+/* The name of part i of the mesh, and whether `before` has the same part under that name. *ret_old: its entry, or NULL. */
+static bool is_unchanged(const struct sl_xds_set *set, enum sl_xds_type type, size_t i,
+        const struct sl_xds_set *before, const struct sl_xds_set_entry **ret_old)
+{
+	const struct sl_mesh *mesh = set->mesh;
+	sl_str name = type == SL_XDS_LISTENER       ? mesh->listeners[i].name
+	              : type == SL_XDS_ROUTE_CONFIG ? mesh->route_configs[i].name
+	                                            : mesh->clusters[i].name;
+
+	*ret_old = before ? sl_xds_set_find(before, type, name) : NULL;
+	if (!*ret_old)
+		return false;
+	if (type == SL_XDS_LISTENER)
+		return sl_mesh_listener_equal(
+		        &mesh->listeners[i], &before->mesh->listeners[(*ret_old)->index]);
+	if (type == SL_XDS_ROUTE_CONFIG)
+		return sl_mesh_route_config_equal(
+		        &mesh->route_configs[i], &before->mesh->route_configs[(*ret_old)->index]);
+	return sl_mesh_cluster_equal(&mesh->clusters[i], &before->mesh->clusters[(*ret_old)->index]);
+}
+
+/* The resource of part i: that of the set before where its bytes are the same. */
+static struct sl_xds_resource *build_one(struct sl_xds_set *set, enum sl_xds_type type, size_t i,
+        const struct sl_xds_set *before, bool *ret_was_there)
 {
 	SL_CLEANUP(sl_arena_fini) struct sl_arena scratch = { 0 };
 	SL_CLEANUP(sl_buf_fini) struct sl_buf any = { 0 };
+	const struct sl_xds_set_entry *old;
+	bool same = is_unchanged(set, type, i, before, &old);
+	sl_str name = SL_STR_NONE;
+
+	*ret_was_there = old != NULL;
+	if (!same) { /* encoding costs much more than comparing; a cluster's endpoints may have changed, and not the cluster */
+		name = encode_one(set->mesh, type, i, &scratch, &any);
+		same = old && sl_str_eq(old->resource->any, sl_buf_str(&any));
+	}
+	if (!same)
+		return resource_new(name, sl_buf_str(&any), set->epoch);
+	old->resource->refs++;
+	return old->resource;
+}
+
+static void build_list(
+        struct sl_xds_set *set, enum sl_xds_type type, size_t count, const struct sl_xds_set *before)
+{
 	struct sl_xds_list *list = &set->lists[type];
 	size_t kept = 0;
 
@@ -61,23 +101,15 @@ static void build_list(
 	list->count = count;
 	list->touched_epoch = before ? before->lists[type].touched_epoch : set->epoch;
 	for (size_t i = 0; i < count; i++) {
-		const struct sl_xds_set_entry *old;
-		sl_str name;
+		struct sl_xds_set_entry *entry = &list->entries[i];
+		bool was_there;
 
-		sl_buf_clear(&any);
-		sl_arena_reset(&scratch);
-		name = encode_one(set->mesh, type, i, &scratch, &any);
-		old = before ? sl_xds_set_find(before, type, name) : NULL;
-		kept += old != NULL;
-		if (old && sl_str_eq(old->resource->any, sl_buf_str(&any))) {
-			list->entries[i].resource = old->resource;
-			old->resource->refs++;
-		} else {
-			list->entries[i].resource = resource_new(name, sl_buf_str(&any), set->epoch);
+		entry->resource = build_one(set, type, i, before, &was_there);
+		entry->index = i;
+		kept += was_there;
+		if (entry->resource->changed_epoch == set->epoch)
 			list->touched_epoch = set->epoch;
-		}
-		list->entries[i].index = i;
-		sl_map_put(&list->by_name, &list->entries[i].node, list->entries[i].resource->name);
+		sl_map_put(&list->by_name, &entry->node, entry->resource->name);
 	}
 	if (before && kept < before->lists[type].count)
 		list->touched_epoch = set->epoch; /* some were removed */
