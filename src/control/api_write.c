@@ -348,11 +348,14 @@ static const struct {
 
 void sl_api_write(struct sl_api_req *r)
 {
+	/* A collection over all namespaces is for reading: nobody means to delete it, and a new object needs its namespace. */
+	bool everywhere =
+	        r->route.endpoint == SL_API_COLLECTION && r->kind->namespaced && r->route.ns.len == 0;
 	for (size_t i = 0; i < SL_ARRAY_COUNT(methods); i++) {
 		bool allowed = r->route.endpoint == SL_API_COLLECTION ? methods[i].on_collection
 		               : r->route.endpoint == SL_API_OBJECT   ? methods[i].on_object
 		                                                      : methods[i].on_subresource;
-		if (allowed && sl_str_eq_c(r->http->method, methods[i].method)) {
+		if (allowed && !everywhere && sl_str_eq_c(r->http->method, methods[i].method)) {
 			methods[i].fn(r);
 			return;
 		}

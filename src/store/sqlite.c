@@ -6,8 +6,10 @@
 #include "os/thread.h"
 #include "store/store_priv.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 enum {
 	APPLICATION_ID = 0x736c7563, /* "sluc", in the file's header */
@@ -379,6 +381,10 @@ static sl_err check_file(struct sqlite_store *q, bool *ret_is_new, struct sl_dia
 
 static sl_err open_file(struct sqlite_store *q, const char *path, struct sl_diag *diag)
 {
+	/* Secrets are in it: for its owner alone, whatever the umask. sqlite gives its other files the same mode. */
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
 	int rc = sqlite3_open_v2(
 	        path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK)

@@ -601,6 +601,9 @@ static void test_survives_reopening(void **state)
 	(void)state;
 	struct bench b = { .options = { .revision_count = 4 } };
 	bench_open(&b);
+	struct stat st;
+	assert_int_equal(stat(b.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
 	must(&b, CREATE, "a", 1);
 	uint64_t v2 = must(&b, UPDATE, "a", 2);
 	must(&b, CREATE, "b", 1);

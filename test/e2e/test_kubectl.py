@@ -99,6 +99,8 @@ def test_what_anybody_may_ask(server, path, status):
     ("GET", "/api/v1/configmaps?watch=1&resourceVersion=abc", None, {}, 400, "BadRequest", "resourceVersion"),
     ("GET", "/api/v1/configmaps", None, {"Accept": "application/xml"}, 406, "NotAcceptable", "application/json"),
     ("PUT", "/api/v1/configmaps", {}, {}, 405, "MethodNotAllowed", ""),
+    ("POST", "/api/v1/configmaps", {"metadata": {"name": "a"}}, {}, 405, "MethodNotAllowed", ""),
+    ("DELETE", "/api/v1/configmaps", None, {}, 405, "MethodNotAllowed", ""),
     ("POST", "/version", {}, {}, 405, "MethodNotAllowed", ""),
     ("POST", "/api/v1/namespaces/default/configmaps", "{", {}, 400, "BadRequest", "not JSON"),
     ("POST", "/api/v1/namespaces/default/configmaps", "[]", {}, 400, "BadRequest", "not an object"),
@@ -303,6 +305,9 @@ def test_apply_again(kubectl, name):
 def test_apply_server_side(kubectl, name):
     text = CONFIG_MAP.replace("NAME", name)
     assert "serverside-applied" in kubectl("apply", "--server-side", "-f", "-", input=text)
+    version = kubectl.json("get", "cm", name)["metadata"]["resourceVersion"]
+    kubectl("apply", "--server-side", "-f", "-", input=text)
+    assert kubectl.json("get", "cm", name)["metadata"]["resourceVersion"] == version
     conflict = kubectl.fails("apply", "--server-side", "--field-manager", "other", "-f", "-", input=text.replace("blue", "red"))
     assert "conflict" in conflict and "kubectl" in conflict
     kubectl("apply", "--server-side", "--field-manager", "other", "--force-conflicts", "-f", "-", input=text.replace("blue", "red"))
