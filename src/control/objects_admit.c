@@ -187,6 +187,15 @@ static void set_managed_fields(json_t *body, json_t *managed)
 		json_object_set_new(sl_metadata(body), "managedFields", managed);
 }
 
+/* Fields that nothing acts on yet stand in a condition; a kind that has no place for one gets a warning at each write. */
+static void tell_honoured(struct sl_op *op, const struct sl_kind *kind, json_t *body, sl_nsec now)
+{
+	if (kind->has_status && sl_honoured_has_condition(kind))
+		sl_honoured_condition(kind, body, now);
+	else
+		sl_honoured_check(kind, body, &op->warnings);
+}
+
 sl_err sl_admit_create(
         struct sl_op *op, const struct sl_kind *kind, sl_str ns, json_t *body, struct sl_object_key *ret_key)
 {
@@ -201,8 +210,7 @@ sl_err sl_admit_create(
 	sl_meta_stamp_new(kind, body, &stamp);
 	set_managed_fields(body, managed);
 	SL_TRY(decode(op, kind, NULL, body));
-	if (kind->has_status)
-		sl_honoured_condition(kind, body, stamp.now);
+	tell_honoured(op, kind, body, stamp.now);
 	*ret_key = (struct sl_object_key) {
 		.group = sl_str_c(kind->group),
 		.plural = sl_str_c(kind->plural),
@@ -238,8 +246,8 @@ sl_err sl_admit_update(struct sl_op *op, const struct sl_kind *kind, const struc
 	SL_TRY(decode(op, kind, old->body, body));
 	SL_TRY(sl_validate_update(kind, old->body, body, &op->diag));
 	SL_TRY(check_finalizers(op, old, body));
-	if (kind->has_status)
-		sl_honoured_condition(kind, body, sl_clock_real());
+	if (part == SL_PART_SPEC || kind->has_status)
+		tell_honoured(op, kind, body, sl_clock_real());
 	/* The store writes it; equal to the old one, an unchanged object compares equal. */
 	json_object_set(
 	        sl_metadata(body), "resourceVersion", sl_obj_get(old->body, "metadata.resourceVersion"));

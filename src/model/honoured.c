@@ -151,13 +151,53 @@ static bool drop_condition(json_t *obj)
 	return false;
 }
 
+/* A route's conditions stand per parent, as Gateway API has it. Written anew each time: nobody else writes them. */
+static bool set_parents(json_t *obj, const struct sl_condition *c, sl_nsec now)
+{
+	json_t *refs = sl_obj_get(obj, "spec.parentRefs"), *ref, *parents = json_array();
+	json_t *old = sl_obj_get(obj, "status.parents");
+	size_t i;
+	bool changed;
+
+	json_array_foreach (refs, i, ref) {
+		json_t *holder = json_object();
+		json_t *parent = json_pack(
+		        "{s:O, s:s}", "parentRef", ref, "controllerName", "sluice.dev/gateway-controller");
+		json_t *before = sl_obj_get(json_array_get(old, i), "conditions");
+
+		if (before)
+			sl_obj_set(holder, "status.conditions", json_deep_copy(before));
+		sl_obj_set_condition(holder, c, now);
+		json_object_set(parent, "conditions", sl_obj_get(holder, "status.conditions"));
+		json_array_append_new(parents, parent);
+		json_decref(holder);
+	}
+	changed = !json_equal(parents, old);
+	if (changed && json_array_size(parents))
+		sl_obj_set(obj, "status.parents", json_incref(parents));
+	json_decref(parents);
+	return changed;
+}
+
+static bool has_parents(const struct sl_kind *kind)
+{
+	const struct sl_schema_field *status = sl_schema_field(kind->type, SL_STR("status"));
+
+	return status && status->type && sl_schema_field(status->type, SL_STR("parents"));
+}
+
+bool sl_honoured_has_condition(const struct sl_kind *kind)
+{
+	return has_conditions(kind) || has_parents(kind);
+}
+
 bool sl_honoured_condition(const struct sl_kind *kind, json_t *obj, sl_nsec now)
 {
 	SL_CLEANUP(sl_diag_fini) struct sl_diag found = { 0 };
 	SL_CLEANUP(sl_buf_fini) struct sl_buf text = { 0 };
 	struct sl_condition c = { .type = CONDITION, .status = "False", .reason = "FieldsNotHonoured" };
 
-	if (!has_conditions(kind))
+	if (!sl_honoured_has_condition(kind))
 		return false;
 	if (sl_honoured_check(kind, obj, &found))
 		return drop_condition(obj);
@@ -178,5 +218,9 @@ bool sl_honoured_condition(const struct sl_kind *kind, json_t *obj, sl_nsec now)
 		sl_buf_printf(&text, "%s objects are stored; nothing acts on them yet", kind->kind);
 	}
 	c.message = sl_buf_cstr(&text);
+	if (has_parents(kind)) {
+		c.type = "Accepted";
+		return set_parents(obj, &c, now);
+	}
 	return sl_obj_set_condition(obj, &c, now);
 }

@@ -14,3 +14,6 @@ bool sl_honoured_check(const struct sl_kind *kind, const json_t *obj, struct sl_
  * An object that never had such a field gets no condition. True when the object changed.
  */
 bool sl_honoured_condition(const struct sl_kind *kind, json_t *obj, sl_nsec now);
+
+/* Whether objects of the kind have a place for such a condition: status.conditions, or status.parents of a route ("Accepted" there). */
+bool sl_honoured_has_condition(const struct sl_kind *kind);

@@ -441,6 +441,29 @@ static void test_honoured(void **state)
 	}
 }
 
+/* A route has its conditions per parent. */
+static void test_honoured_parents(void **state)
+{
+	const struct sl_kind *kind = sl_kind_get(SL_KIND_HTTP_ROUTE);
+	json_t *obj = parse_json(
+	        "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute','metadata':{'name':'r'},"
+	        "'spec':{'parentRefs':[{'name':'a'},{'name':'b'}]}}");
+	json_t *parent;
+
+	(void)state;
+	assert_true(sl_honoured_has_condition(kind));
+	assert_false(sl_honoured_has_condition(sl_kind_get(SL_KIND_INGRESS)));
+	assert_true(sl_honoured_condition(kind, obj, SL_SEC(1)));
+	assert_false(sl_honoured_condition(kind, obj, SL_SEC(2))); /* said once */
+	assert_int_equal(json_array_size(sl_obj_get(obj, "status.parents")), 2);
+	parent = json_array_get(sl_obj_get(obj, "status.parents"), 1);
+	sl_assert_str(sl_obj_get_str(parent, "parentRef.name"), "b");
+	parent = json_array_get(sl_obj_get(parent, "conditions"), 0);
+	sl_assert_str(sl_obj_get_str(parent, "type"), "Accepted");
+	sl_assert_str(sl_obj_get_str(parent, "status"), "False");
+	json_decref(obj);
+}
+
 static void test_honoured_goes(void **state)
 {
 	const struct sl_kind *kind = sl_kind_get(SL_KIND_VIRTUAL_SERVICE);
@@ -499,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_meta),
 		cmocka_unit_test(test_honoured),
 		cmocka_unit_test(test_honoured_goes),
+		cmocka_unit_test(test_honoured_parents),
 		cmocka_unit_test(test_hash),
 	};
 
