@@ -25,7 +25,8 @@ static void endpoint_remove(struct sl_endpoint *e)
 	sl_endpoint_release(e);
 }
 
-static struct sl_endpoint *endpoint_new(struct sl_cluster *c, const struct sl_mesh_endpoint *m)
+static struct sl_endpoint *endpoint_new(
+        struct sl_worker *w, struct sl_cluster *c, const struct sl_mesh_endpoint *m)
 {
 	struct sl_endpoint *e = sl_new0(sizeof(*e));
 
@@ -34,6 +35,7 @@ static struct sl_endpoint *endpoint_new(struct sl_cluster *c, const struct sl_me
 	e->cluster = c;
 	sl_list_init(&e->idle);
 	sl_addr_format(e->text, &e->addr);
+	e->stats = sl_stats_endpoint(w->stats, c->stats, m->address, m->port);
 	return e;
 }
 
@@ -91,7 +93,7 @@ static void update_endpoints(struct sl_worker *w, struct sl_cluster *c, const st
 		        &addr, m->endpoints[i].address, (uint16_t)m->endpoints[i].port)); /* stays empty */
 		c->endpoints[i] = endpoint_take(old, old_count, i, &addr);
 		if (!c->endpoints[i])
-			c->endpoints[i] = endpoint_new(c, &m->endpoints[i]);
+			c->endpoints[i] = endpoint_new(w, c, &m->endpoints[i]);
 		endpoint_update(w, c->endpoints[i], m, &m->endpoints[i]);
 	}
 	for (uint32_t i = 0; i < old_count; i++)

@@ -80,8 +80,51 @@ static bool wished(const struct sl_load_wish *wish, sl_str name)
 	return false;
 }
 
-static bool fill_cluster(
-        struct sl_proxy *p, struct sl_arena *arena, struct load_last *l, struct sl_load_cluster *c)
+/* The cluster's endpoints that have something in flight, worker after worker; returns how many there are, which may be more than fit. */
+static size_t endpoints_in_flight(
+        const struct sl_proxy *p, sl_str cluster, struct sl_load_endpoint *out, size_t room)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < p->worker_count; i++) {
+		const struct sl_cluster_stats *c =
+		        __atomic_load_n(&p->workers[i]->stats->clusters, __ATOMIC_ACQUIRE);
+
+		while (c && !sl_str_eq(c->name, cluster))
+			c = c->next;
+		if (!c)
+			continue;
+		for (const struct sl_endpoint_stats *e = __atomic_load_n(&c->endpoint_list, __ATOMIC_ACQUIRE);
+		        e; e = e->next) {
+			uint32_t in_flight = SL_STAT_GET(e->in_flight);
+
+			if (!in_flight)
+				continue;
+			if (n < room)
+				out[n] = (struct sl_load_endpoint) {
+					.address = e->address, .port = e->port, .in_flight = in_flight
+				};
+			n++;
+		}
+	}
+	return n;
+}
+
+/* Only what is in flight is told: absence means none. An address may come once per worker; its counts add up. */
+static void add_endpoints(const struct sl_proxy *p, struct sl_arena *arena, struct sl_load_cluster *c)
+{
+	size_t room = 0, n = endpoints_in_flight(p, c->cluster, NULL, 0);
+
+	while (n > room) { /* once nearly always: there may be more by now */
+		room = n + 16;
+		c->endpoints = sl_arena_zalloc_array(arena, room, sizeof(*c->endpoints));
+		n = endpoints_in_flight(p, c->cluster, c->endpoints, room);
+	}
+	c->endpoint_count = n;
+}
+
+static bool fill_cluster(struct sl_proxy *p, struct sl_arena *arena, struct load_last *l,
+        const struct sl_load_wish *wish, struct sl_load_cluster *c)
 {
 	const struct counts *now = &l->now, *was = &l->counts;
 	const struct sl_trip *trip = tripped(p, l->node.key);
@@ -105,6 +148,8 @@ static bool fill_cluster(
 		add_metric(c, SL_LOAD_GUARD, 1, (double)trip->generation);
 		add_metric(c, sl_arena_printf(arena, SL_LOAD_GUARD_WHY "%u", trip->tripped), 1, 0);
 	}
+	if (wish->endpoints)
+		add_endpoints(p, arena, c);
 	l->counts = *now;
 	return true;
 }
@@ -119,13 +164,13 @@ bool sl_proxy_load(struct sl_proxy *p, struct sl_arena *arena, const struct sl_l
 	SL_MAP_FOR (node, &p->load_last) {
 		struct load_last *l = SL_MAP_ENTRY(node, struct load_last, node);
 
-		if (wished(wish, node->key) && fill_cluster(p, arena, l, &report->clusters[n]))
+		if (wished(wish, node->key) && fill_cluster(p, arena, l, wish, &report->clusters[n]))
 			n++;
 	}
 	report->cluster_count = n;
 	report->interval = p->load_at ? p->loop.now - p->load_at : wish->interval;
 	p->load_at = p->loop.now;
-	return n > 0;
+	return true; /* an empty report says that nothing is in flight */
 }
 
 void sl_proxy_load_fini(struct sl_proxy *p)

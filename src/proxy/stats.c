@@ -55,6 +55,8 @@ void sl_stats_fini(struct sl_stats *s)
 			next = x->next;
 			sl_free(x);
 		}
+	for (struct sl_cluster_stats *c = s->clusters; c; c = c->next)
+		sl_map_fini(&c->endpoint_by_address);
 	sl_map_fini(&s->dest_by_key);
 	sl_map_fini(&s->cluster_by_name);
 	sl_map_fini(&s->split_by_key);
@@ -123,6 +125,26 @@ struct sl_cluster_stats *sl_stats_cluster(struct sl_stats *s, sl_str name)
 	c->next = s->clusters;
 	__atomic_store_n(&s->clusters, c, __ATOMIC_RELEASE);
 	return c;
+}
+
+struct sl_endpoint_stats *sl_stats_endpoint(
+        struct sl_stats *s, struct sl_cluster_stats *c, sl_str address, uint32_t port)
+{
+	char room[128];
+	int len = snprintf(room, sizeof(room), "%.*s:%u", SL_STR_ARG(address), port);
+	sl_str key = sl_str_n(room, (size_t)len < sizeof(room) ? (size_t)len : sizeof(room) - 1);
+	struct sl_map_node *node = sl_map_get(&c->endpoint_by_address, key);
+	struct sl_endpoint_stats *e;
+
+	if (node)
+		return SL_MAP_ENTRY(node, struct sl_endpoint_stats, node);
+	e = sl_arena_zalloc(&s->arena, sizeof(*e));
+	e->address = sl_arena_str(&s->arena, address);
+	e->port = port;
+	sl_map_put(&c->endpoint_by_address, &e->node, sl_arena_str(&s->arena, key));
+	e->next = c->endpoint_list;
+	__atomic_store_n(&c->endpoint_list, e, __ATOMIC_RELEASE);
+	return e;
 }
 
 struct sl_split_stats *sl_stats_split(

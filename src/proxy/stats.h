@@ -57,6 +57,15 @@ struct sl_dest {
 	uint64_t tcp_opened, tcp_closed, tcp_sent_bytes, tcp_received_bytes;
 };
 
+/* Per address of a cluster, also after it has left the mesh: what a Pod waits for before its end. */
+struct sl_endpoint_stats {
+	struct sl_map_node node;        /* by address and port as text */
+	struct sl_endpoint_stats *next; /* older */
+	sl_str address;                 /* numeric */
+	uint32_t port;
+	uint32_t in_flight; /* now */
+};
+
 /* Per cluster: what load reports, the judge and the operator ask for. */
 struct sl_cluster_stats {
 	struct sl_map_node node;       /* by name */
@@ -69,6 +78,8 @@ struct sl_cluster_stats {
 	uint32_t in_flight, connections, idle, waiting; /* now */
 	uint32_t endpoints, endpoints_ready;
 	uint32_t guard; /* enum sl_guard_reason of this worker's own guard; 0: armed or none */
+	struct sl_endpoint_stats *endpoint_list;
+	struct sl_map endpoint_by_address; /* the worker's alone */
 };
 
 /* Per target of a split with several: what it was to get and what it got. */
@@ -119,6 +130,8 @@ void sl_stats_fini(struct sl_stats *s);
 /* The worker's own; made at first use. */
 struct sl_dest *sl_stats_dest(struct sl_stats *s, const struct sl_dest_labels *labels);
 struct sl_cluster_stats *sl_stats_cluster(struct sl_stats *s, sl_str name);
+struct sl_endpoint_stats *sl_stats_endpoint(
+        struct sl_stats *s, struct sl_cluster_stats *c, sl_str address, uint32_t port);
 struct sl_split_stats *sl_stats_split(
         struct sl_stats *s, sl_str config, sl_str host, sl_str route, sl_str cluster);
 

@@ -13,6 +13,23 @@ enum {
 
 /* ---- attempts ---- */
 
+/*
+ * The endpoint's own count keeps it alive, the counted one is what others see. An endpoint that left the mesh and came back
+ * is two here and one there: so both are stepped, neither is copied.
+ */
+static void endpoint_begin(struct sl_endpoint *e)
+{
+	e->active++;
+	SL_STAT_ADD(e->stats->in_flight, 1);
+}
+
+static void endpoint_end(struct sl_endpoint *e)
+{
+	e->active--;
+	SL_STAT_ADD(e->stats->in_flight, -1u);
+	sl_endpoint_release(e);
+}
+
 static void attempt_begin(struct sl_downstream *d)
 {
 	struct sl_stream *s = &d->s;
@@ -56,8 +73,7 @@ static void attempt_end(struct sl_downstream *d, bool failed)
 		SL_STAT_SET(c->stats->waiting, c->waiting_count);
 	}
 	if (e) {
-		e->active--;
-		sl_endpoint_release(e);
+		endpoint_end(e);
 	}
 }
 
@@ -120,7 +136,7 @@ static void attach(struct sl_downstream *d, struct sl_endpoint *e, struct sl_ups
 	struct sl_stream *s = &d->s;
 
 	s->endpoint = e;
-	e->active++;
+	endpoint_begin(e);
 	s->up = u;
 	u->down = d;
 }
@@ -360,9 +376,8 @@ void sl_stream_upstream_lost(struct sl_downstream *d, sl_err err, bool unsent)
 	}
 	/* Nobody's failure: the same attempt over another connection. Each round uses up a pooled one, so this ends. */
 	SL_STAT_ADD(d->worker->stats->upstream_stale_retries_total, 1);
-	s->endpoint->active--;
 	detach(s);
-	sl_endpoint_release(SL_STEAL(s->endpoint));
+	endpoint_end(SL_STEAL(s->endpoint));
 	attempt_connection(d);
 }
 
