@@ -25,16 +25,31 @@ static void unref(struct sl_rollouts *r)
 	sl_free(r);
 }
 
+/* What is told of one plan: of its decisions once they stand in the status, of its acts once they are carried out. */
+static void tell(struct sl_objects *objects, const char *full, const json_t *body,
+        const struct sl_rollout_plan *plan, bool acts)
+{
+	for (size_t i = 0; i < plan->event_count; i++)
+		if (plan->events[i].act == acts)
+			sl_objects_event(objects, body, plan->events[i].warning ? "Warning" : "Normal",
+			        plan->events[i].reason, "%.*s", SL_STR_ARG(plan->events[i].message));
+	for (size_t i = 0; i < plan->log_count; i++)
+		if (plan->log[i].act == acts)
+			sl_log(SL_LOG_INFO, "rollout", "%s: %s: canary %u -> %u %%: %.*s", full,
+			        plan->log[i].what, plan->log[i].weight_before, plan->log[i].weight_after,
+			        SL_STR_ARG(plan->log[i].why));
+}
+
 /* A status on its way into the object, with the decisions that led to it. */
 struct writing {
-	struct sl_arena arena; /* the log's texts */
-	struct sl_rollout_status status;
-	struct sl_rollout_log *log;
+	struct sl_arena arena; /* what `plan` points to */
+	struct sl_rollout_plan plan;
+	struct sl_rollout_log *log; /* decisions alone */
 	size_t log_count;
-	struct sl_rollouts *all; /* kept alive by this write */
-	char *full;              /* of the Rollout, which may have gone meanwhile */
+	struct sl_object *object; /* that was decided on */
+	struct sl_rollouts *all;  /* kept alive by this write */
+	char *full;               /* of the Rollout, which may have gone meanwhile */
 	sl_nsec now;
-	uint64_t version; /* the decision was made on this state; another one is decided on anew */
 };
 
 static sl_err write_status(void *arg, json_t *body)
@@ -45,10 +60,10 @@ static sl_err write_status(void *arg, json_t *body)
 	uint64_t version = 0;
 
 	SL_IGNORE(sl_str_to_u64(sl_obj_resource_version(body), &version)); /* always a number here */
-	if (version != w->version || !node)
-		return SL_ERR_CONFLICT;
+	if (version != w->object->resource_version || !node)
+		return SL_ERR_CONFLICT; /* another state is decided on anew */
 	record.evidence = &SL_MAP_ENTRY(node, struct sl_rollout_ctl, node)->evidence;
-	sl_rollout_status_write(body, &w->status, &record, w->now);
+	sl_rollout_status_write(body, &w->plan.status, &record, w->now);
 	return SL_OK;
 }
 
@@ -57,45 +72,54 @@ static void status_written(void *arg, const struct sl_objects_result *result)
 	struct writing *w = arg;
 	struct sl_map_node *node = sl_map_get(&w->all->ctls, sl_str_c(w->full));
 
-	(void)result; /* on a conflict the watch brings the newer state, and the decision is made on that */
+	/* on a conflict the watch brings the newer state, and the decision is made on that */
+	if (node && result->err == SL_OK)
+		tell(w->all->objects, w->full, w->object->body, &w->plan, false);
 	if (node)
 		again(SL_MAP_ENTRY(node, struct sl_rollout_ctl, node));
 	unref(w->all);
+	sl_object_unref(w->object);
 	sl_arena_fini(&w->arena);
 	sl_free(w->full);
 	sl_free(w);
 }
 
-static void start_write(struct sl_rollout_ctl *ctl, const struct sl_object *o,
-        const struct sl_rollout_plan *plan, sl_nsec now)
+static void copy_told(struct writing *w, const struct sl_rollout_plan *plan)
+{
+	struct sl_rollout_event *events =
+	        sl_arena_zalloc_array(&w->arena, plan->event_count, sizeof(*events));
+
+	w->log = sl_arena_zalloc_array(&w->arena, plan->log_count, sizeof(*w->log));
+	for (size_t i = 0; i < plan->log_count; i++) {
+		if (plan->log[i].act)
+			continue;
+		w->log[w->log_count] = plan->log[i];
+		w->log[w->log_count++].why = sl_arena_str(&w->arena, plan->log[i].why);
+	}
+	for (size_t i = 0; i < plan->event_count; i++) {
+		events[i] = plan->events[i];
+		events[i].message = sl_arena_str(&w->arena, plan->events[i].message);
+	}
+	w->plan = (struct sl_rollout_plan) { .status = plan->status,
+		.events = events,
+		.event_count = plan->event_count,
+		.log = w->log,
+		.log_count = w->log_count };
+}
+
+static void start_write(
+        struct sl_rollout_ctl *ctl, struct sl_object *o, const struct sl_rollout_plan *plan, sl_nsec now)
 {
 	struct writing *w = sl_new0(sizeof(*w));
 
-	w->status = plan->status;
 	w->all = ctl->all;
 	w->all->refs++;
 	w->full = sl_strdup(ctl->full);
 	w->now = now;
-	w->version = o->resource_version;
-	w->log_count = plan->log_count;
-	w->log = sl_arena_zalloc_array(&w->arena, plan->log_count, sizeof(*w->log));
-	for (size_t i = 0; i < plan->log_count; i++) {
-		w->log[i] = plan->log[i];
-		w->log[i].why = sl_arena_str(&w->arena, plan->log[i].why);
-	}
+	w->object = sl_object_ref(o);
+	copy_told(w, plan);
 	ctl->evidence_written_at = now;
 	sl_objects_modify(ctl->all->objects, &ctl->key, true, write_status, status_written, w);
-}
-
-static void tell(struct sl_rollout_ctl *ctl, const struct sl_object *o, const struct sl_rollout_plan *plan)
-{
-	for (size_t i = 0; i < plan->event_count; i++)
-		sl_objects_event(ctl->all->objects, o->body, plan->events[i].warning ? "Warning" : "Normal",
-		        plan->events[i].reason, "%.*s", SL_STR_ARG(plan->events[i].message));
-	for (size_t i = 0; i < plan->log_count; i++)
-		sl_log(SL_LOG_INFO, "rollout", "%s: %s: canary %u -> %u %%: %.*s", ctl->full,
-		        plan->log[i].what, plan->log[i].weight_before, plan->log[i].weight_after,
-		        SL_STR_ARG(plan->log[i].why));
 }
 
 /* The judge's words follow in status about once a second while it watches. */
@@ -140,11 +164,11 @@ static void reconcile(struct sl_rollout_ctl *ctl)
 	        sl_obj_generation(o->body) !=
 	                strtoll(krm->status.observed_generation.len ? krm->status.observed_generation.p : "0",
 	                        NULL, 10)) {
-		tell(ctl, o, &plan);
 		start_write(ctl, o, &plan, now);
 	} else { /* what was decided stands in the status: now it is carried out */
 		sl_rollout_sets_apply(ctl, o, krm, &sets, &plan, revision);
 		sl_rollout_analysis_apply(ctl, o, krm, &plan);
+		tell(ctl->all->objects, ctl->full, o->body, &plan, true);
 	}
 	if (plan.again_at <= now)
 		plan.again_at = now + SL_MSEC(1);

@@ -268,6 +268,7 @@ struct sl_rollout_event {
 	bool warning;
 	const char *reason; /* Argo's words: "RolloutStepCompleted" */
 	sl_str message;
+	bool act; /* it tells of an act (scales): true once the plan is carried out, not when the status is written */
 };
 
 /* One line of the decision log; what `explain` shows. */
@@ -280,6 +281,7 @@ struct sl_rollout_log {
 	uint32_t weight_before, weight_after; /* canary */
 	double log_e;                         /* of the judge at that moment */
 	sl_str why;                           /* rule and evidence in words */
+	bool act;                             /* as sl_rollout_event.act */
 };
 
 struct sl_rollout_plan {

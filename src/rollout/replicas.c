@@ -323,9 +323,19 @@ static int32_t first_pods(const struct sl_rollout_ctx *ctx)
 	return least(b.room, sl_rollout_canary_pods(ctx, ctx->next->step_index));
 }
 
+/* What was added since is told when it happens. */
+static void mark_acts(struct sl_rollout_ctx *ctx, size_t event_count, size_t log_count)
+{
+	for (size_t i = event_count; i < ctx->plan->event_count; i++)
+		ctx->events[i].act = true;
+	for (size_t i = log_count; i < ctx->plan->log_count; i++)
+		ctx->log[i].act = true;
+}
+
 static void create_fresh(struct sl_rollout_ctx *ctx)
 {
 	struct sl_rollout_scale *s = &ctx->scales[ctx->plan->scale_count++];
+	size_t events = ctx->plan->event_count, logs = ctx->plan->log_count;
 
 	*s = (struct sl_rollout_scale) {
 		.hash = ctx->spec->pod_hash, .replicas = first_pods(ctx), .create = true
@@ -335,11 +345,14 @@ static void create_fresh(struct sl_rollout_ctx *ctx)
 	        SL_STR_ARG(ctx->spec->pod_hash), (long long)ctx->spec->revision);
 	sl_rollout_log_add(ctx, "scale", "create ReplicaSet %.*s-%.*s with %d pods",
 	        SL_STR_ARG(ctx->spec->name), SL_STR_ARG(ctx->spec->pod_hash), (int)s->replicas);
+	mark_acts(ctx, events, logs);
 }
 
 static void note_scaling(
         struct sl_rollout_ctx *ctx, const struct sl_rollout_rs *rs, const struct sl_rollout_scale *s)
 {
+	size_t events = ctx->plan->event_count, logs = ctx->plan->log_count;
+
 	if (s->replicas == rs->desired)
 		return;
 	sl_rollout_event_add(ctx, false, "ScalingReplicaSet",
@@ -349,6 +362,7 @@ static void note_scaling(
 	sl_rollout_log_add(ctx, "scale", "ReplicaSet %.*s from %d to %d pods; in flight %llu, %s",
 	        SL_STR_ARG(rs->name), (int)rs->desired, (int)s->replicas, (unsigned long long)rs->in_flight,
 	        rs->unused_acked ? "acknowledged unused" : "in use");
+	mark_acts(ctx, events, logs);
 }
 
 void sl_rollout_scale_all(struct sl_rollout_ctx *ctx)

@@ -110,8 +110,9 @@ void sl_rollout_event_add(struct sl_rollout_ctx *ctx, bool warning, const char *
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	ctx->events[ctx->plan->event_count++] =
-	        (struct sl_rollout_event) { warning, reason, sl_arena_str_c(ctx->arena, text) };
+	ctx->events[ctx->plan->event_count++] = (struct sl_rollout_event) {
+		.warning = warning, .reason = reason, .message = sl_arena_str_c(ctx->arena, text)
+	};
 }
 
 void sl_rollout_log_add(struct sl_rollout_ctx *ctx, const char *what, const char *fmt, ...)
