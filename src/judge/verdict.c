@@ -119,16 +119,24 @@ static int put_e_value(char *dst, size_t size, double log_e)
 	return snprintf(dst, size, "%.*f", e < 10 ? 2 : 0, e);
 }
 
-static void put_odds(char *dst, size_t size, sl_odds_interval odds)
+/*
+ * "; odds 8.1x to 95x" where that tells something: the interval is wider than the verdict, so at the verdict it may still contain 1, and
+ * "worse, odds above 0.5x" would contradict itself. One-sided intervals that contain 1 say nothing at all.
+ */
+static void put_odds(char *dst, size_t size, enum sl_verdict_kind kind, sl_odds_interval odds)
 {
-	if (odds.low <= 0 && odds.high > 1e300)
-		snprintf(dst, size, "odds unknown");
-	else if (odds.high > 1e300)
-		snprintf(dst, size, "odds above %.3gx", odds.low);
-	else if (odds.low <= 0)
-		snprintf(dst, size, "odds below %.3gx", odds.high);
-	else
-		snprintf(dst, size, "odds %.3gx to %.3gx", odds.low, odds.high);
+	const double clearly = 1.05; /* what prints as more than "1x" */
+	bool above = odds.low >= clearly, bounded = odds.low > 0 && odds.high <= 1e300;
+
+	dst[0] = '\0';
+	if (kind == SL_VERDICT_WORSE && !above)
+		return;
+	if (bounded)
+		snprintf(dst, size, "; odds %.3gx to %.3gx", odds.low, odds.high);
+	else if (above)
+		snprintf(dst, size, "; odds above %.3gx", odds.low);
+	else if (odds.low <= 0 && odds.high < 1)
+		snprintf(dst, size, "; odds below %.3gx", odds.high);
 }
 
 /* "failures: e-value 312 of 100 needed; canary 12 of 431 (2.78%), stable 9 of 8211 (0.11%); odds 8.1x to 95x" */
@@ -140,9 +148,9 @@ static void put_text(const struct sl_judge *j, struct sl_verdict *v)
 	char e[32], odds[64];
 
 	put_e_value(e, sizeof(e), promote ? v->log_e_not_worse : v->log_e);
-	put_odds(odds, sizeof(odds), v->odds);
+	put_odds(odds, sizeof(odds), v->kind, v->odds);
 	snprintf(v->text, sizeof(v->text),
-	        "%s: e-value %s of %.0f needed%s; canary %llu of %llu (%.3g%%), stable %llu of %llu (%.3g%%); %s",
+	        "%s: e-value %s of %.0f needed%s; canary %llu of %llu (%.3g%%), stable %llu of %llu (%.3g%%)%s",
 	        j->config.metrics[v->metric].name, e, 1 / alpha, promote ? " for not worse" : "",
 	        (unsigned long long)c->e_c, (unsigned long long)c->n_c, percent(c->e_c, c->n_c),
 	        (unsigned long long)c->e_b, (unsigned long long)c->n_b, percent(c->e_b, c->n_b), odds);
