@@ -33,6 +33,21 @@ static const char *namespace_of(struct sl_cli *cli, const json_t *object)
 	return cli->ns ? cli->ns : sl_json_string(object, "metadata.namespace", sl_cli_namespace(cli));
 }
 
+/* A name becomes a part of a URL: what can be no name is refused here, and named. */
+static bool check_name(const char *label, const char *name)
+{
+	const char *wrong = *name ? sl_name_dns_subdomain(sl_str_c(name)) : "is required";
+
+	if (wrong)
+		sl_cli_fail("%s: metadata.name: %s", label, wrong);
+	return !wrong;
+}
+
+static const char *word_label(struct sl_cli *cli, const struct sl_kind *kind, const char *name)
+{
+	return sl_arena_printf(&cli->client.arena, "%s/%s", kind->singular, name).p;
+}
+
 static bool apply_one(struct sl_cli *cli, const json_t *object)
 {
 	SL_CLEANUP(sl_diag_fini) struct sl_diag diag = { 0 };
@@ -44,6 +59,8 @@ static bool apply_one(struct sl_cli *cli, const json_t *object)
 	};
 
 	if (sl_kind_of(object, &kind, &diag) == SL_OK) {
+		if (!check_name(label, sl_json_string(object, "metadata.name", "")))
+			return false;
 		call.path = sl_arena_printf(&cli->client.arena,
 		        "%s?fieldManager=sluice&force=true&fieldValidation=Strict%s",
 		        sl_client_path(&cli->client, kind, namespace_of(cli, object),
@@ -77,6 +94,8 @@ static bool delete_one(struct sl_cli *cli, const struct sl_kind *kind, const cha
 	SL_CLEANUP(sl_diag_fini) struct sl_diag diag = { 0 };
 	struct sl_call call = { .method = "DELETE", .path = sl_client_path(&cli->client, kind, ns, name) };
 
+	if (!check_name(word_label(cli, kind, name), name))
+		return false;
 	if (sl_client_call(&cli->client, &call, NULL, &diag) != SL_OK) {
 		sl_cli_fail("%s/%s: %s", kind->singular, name, sl_diag_text(&diag));
 		return false;
@@ -187,7 +206,7 @@ int sl_cmd_get(struct sl_cli *cli)
 	const char *name = cli->word_count > 1 ? cli->words[1] : NULL, *path;
 	struct sl_call call = { .method = "GET", .accept = sl_print_accept(cli->output) };
 
-	if (!kind)
+	if (!kind || (name && !check_name(word_label(cli, kind, name), name)))
 		return SL_EXIT_FAILED;
 	path = list_path(cli, kind, name);
 	call.path =
