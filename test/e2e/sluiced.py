@@ -37,6 +37,7 @@ class Sluiced:
         if not match:
             self.kill()
             raise AssertionError(f"no ready line but {line!r}: {self.stderr()}")
+        self.urls = dict(word.split("=", 1) for word in line.split()[1:])  # api, and with a proxy gateway and admin
         self.url, self.host, self.port = match.group(1), match.group(2), int(match.group(3))
         self.listen = f"{self.host}:{self.port}"  # a restart keeps the address, so the kubeconfig in use stays right
 
