@@ -908,6 +908,7 @@ struct sl_mesh *sl_translate(const struct sl_translate_input *in, struct sl_tran
 	index_slices(&t);
 	index_rest(&t);
 	make_listeners(&t);
+	sl_tr_check_hosts(&t);
 	take_clusters(&t);
 	sl_map_fini(&t.services);
 	sl_map_fini(&t.pods);

@@ -93,3 +93,5 @@ struct sl_tr_routes {
 	size_t count, room;
 };
 void sl_tr_routes_add(struct sl_tr *t, const struct sl_tr_place *place, struct sl_tr_routes *routes);
+/* Notes every host of a VirtualService for callers inside that is no Service. */
+void sl_tr_check_hosts(struct sl_tr *t);

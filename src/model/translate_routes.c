@@ -367,3 +367,28 @@ void sl_tr_routes_add(struct sl_tr *t, const struct sl_tr_place *at, struct sl_t
 		}
 	}
 }
+
+/* ---- hosts that lead nowhere ---- */
+
+static bool is_inside(const struct sl_krm_virtual_service *vs)
+{
+	bool inside = vs->spec.gateways_count == 0;
+
+	for (size_t i = 0; i < vs->spec.gateways_count; i++)
+		inside |= sl_str_eq(vs->spec.gateways[i], SL_STR("mesh"));
+	return inside;
+}
+
+void sl_tr_check_hosts(struct sl_tr *t)
+{
+	for (size_t i = 0; i < t->in->virtual_service_count; i++) {
+		const struct sl_krm_virtual_service *vs = t->in->virtual_services[i];
+
+		for (size_t h = 0; is_inside(vs) && h < vs->spec.hosts_count; h++)
+			if (!sl_tr_service_find(t, vs->spec.hosts[h], vs->metadata.namespace))
+				sl_tr_note(t, SL_KIND_VIRTUAL_SERVICE, &vs->metadata,
+				        sl_arena_printf(&t->scratch, "spec.hosts[%zu]", h),
+				        "\"%.*s\" is no Service of the mesh, so nothing is routed by it; name one, or add it",
+				        SL_STR_ARG(vs->spec.hosts[h]));
+	}
+}

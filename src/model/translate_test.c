@@ -324,6 +324,19 @@ static void a_service_over_a_rollout_is_divided(void **state)
 	world_fini(&w);
 }
 
+static void hosts_that_are_no_service_are_told(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	add(&w, rollout_routes);
+	sl_mesh_unref(translated(&w));
+	assert_int_equal(w.notes.count, 1);
+	sl_assert_str(w.notes.items[0].field, "spec.hosts[0]");
+	world_fini(&w);
+}
+
 static void gateways_route_by_host(void **state)
 {
 	struct world w;
@@ -355,6 +368,7 @@ int main(void)
 		cmocka_unit_test(a_rollouts_weights_are_in_force_and_guarded),
 		cmocka_unit_test(without_an_update_all_goes_to_stable),
 		cmocka_unit_test(a_service_over_a_rollout_is_divided),
+		cmocka_unit_test(hosts_that_are_no_service_are_told),
 		cmocka_unit_test(gateways_route_by_host),
 	};
 
