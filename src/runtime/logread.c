@@ -182,12 +182,12 @@ static void give(struct reader *r, const struct sl_log_entry *e, struct sl_buf *
 	r->given_bytes += size;
 }
 
-static void take_lines(struct reader *r, struct sl_buf *out, size_t most_bytes)
+static void take_lines(struct reader *r, struct sl_buf *out, size_t full_bytes)
 {
 	sl_str rest = sl_buf_str(&r->in), line;
 	struct sl_log_entry e;
 
-	while (!r->over && sl_buf_size(out) < most_bytes && sl_str_find(rest, '\n') < rest.len) {
+	while (!r->over && sl_buf_size(out) < full_bytes && sl_str_find(rest, '\n') < rest.len) {
 		sl_str_split(&rest, '\n', &line);
 		/* A line that is not ours, or was cut by a full disk, is nothing to show. */
 		if (sl_log_entry_parse(line, &e) == SL_OK && wanted(r, &e))
@@ -214,14 +214,15 @@ static sl_err log_read(struct sl_log_stream *stream, struct sl_buf *out, size_t 
 	struct reader *r = SL_CONTAINER_OF(stream, struct reader, stream);
 	/* Asked before the files are: what is written before the end is then seen. */
 	bool last = !r->options.follow || run_has_ended(r);
+	size_t full_bytes = sl_buf_size(out) + most_bytes;
 
 	if (r->watch.fd >= 0)
 		drain_watch(r);
 	for (;;) {
-		take_lines(r, out, most_bytes);
+		take_lines(r, out, full_bytes);
 		if (r->over)
 			return SL_ERR_EOF;
-		if (sl_buf_size(out) >= most_bytes)
+		if (sl_buf_size(out) >= full_bytes)
 			return SL_OK;
 		ssize_t n = r->fd < 0 ? 0 : read(r->fd, sl_buf_reserve(&r->in, READ_BYTES), READ_BYTES);
 

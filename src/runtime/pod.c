@@ -133,12 +133,12 @@ static bool will_restart(const struct sl_pod_container *c)
 	return !sl_str_eq(policy, SL_STR("OnFailure")) || c->last.code != 0;
 }
 
-static void start_again(struct sl_pod_container *c)
+/* `ago`: how long it has been over, where we were away when it ended. */
+static void start_again(struct sl_pod_container *c, sl_nsec ago)
 {
 	struct sl_loop *loop = c->pod->rt->loop;
 	sl_nsec wait = sl_backoff_next(&c->backoff, c->last.started_at, c->last.ended_at);
-	/* Counted from the end, which was long ago when we were away. */
-	sl_nsec left = wait - (sl_loop_real(loop) - c->last.ended_at);
+	sl_nsec left = wait - ago;
 	char text[32];
 
 	c->run++;
@@ -158,7 +158,7 @@ static void start_again(struct sl_pod_container *c)
 	sl_timer_in(loop, &c->start_timer, left);
 }
 
-static void container_ended(struct sl_pod_container *c, const struct sl_shim_exit *how)
+static void container_ended(struct sl_pod_container *c, const struct sl_shim_exit *how, sl_nsec ago)
 {
 	c->last = *how;
 	c->has_last = true;
@@ -169,7 +169,7 @@ static void container_ended(struct sl_pod_container *c, const struct sl_shim_exi
 		sl_pod_event(c->pod, true, "Failed", "Error: failed to start container \"%s\": %s", c->name,
 		        how->text);
 	if (c->spec && will_restart(c))
-		start_again(c);
+		start_again(c, ago);
 	sl_pod_report(c->pod);
 }
 
@@ -208,7 +208,7 @@ static void on_shim(struct sl_shim *shim)
 	} else if (shim->state == SL_SHIM_EXITED) {
 		struct sl_shim_exit how = shim->exit;
 
-		container_ended(c, &how);
+		container_ended(c, &how, 0);
 	}
 }
 
@@ -275,13 +275,23 @@ void sl_pod_container_unhealthy(struct sl_pod_container *c, enum sl_probe_kind k
 
 /* --- making a pod of what is there --- */
 
+/* How the run before the current one ended, for lastState. */
+static void recall_last(struct sl_pod_container *c)
+{
+	SL_CLEANUP(sl_free) char *dir = sl_pod_run_dir(c->pod, c->name, c->run - 1);
+
+	c->has_last = sl_shim_ended(dir, &c->last) == SL_OK;
+}
+
 static void container_adopt(struct sl_pod_container *c)
 {
 	SL_CLEANUP(sl_free) char *dir = sl_pod_run_dir(c->pod, c->name, c->run);
 
 	/* The next end is taken for one of several in a row: we do not know, and waiting is what does no harm. */
-	if (c->run > 0)
+	if (c->run > 0) {
 		c->backoff.ends = 1;
+		recall_last(c);
+	}
 	c->adopted = true;
 	if (sl_shim_adopt(&c->shim, c->pod->rt->loop, dir, on_shim, NULL) != SL_OK) {
 		/* A folder without a run: we were killed while making it. */
@@ -295,7 +305,7 @@ static void container_adopt(struct sl_pod_container *c)
 		struct sl_shim_exit how = c->shim.exit;
 
 		c->adopted = false;
-		container_ended(c, &how);
+		container_ended(c, &how, sl_loop_real(c->pod->rt->loop) - how.ended_at);
 	}
 }
 

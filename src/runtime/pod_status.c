@@ -44,12 +44,14 @@ static json_t *state_json(const struct sl_pod_container *c)
 static json_t *container_json(const struct sl_pod_container *c)
 {
 	bool show_last = c->has_last && c->state != SL_CONTAINER_ENDED;
+	/* A restart that is waited for has not happened yet. */
+	int restarts = (int)c->run - (c->state == SL_CONTAINER_WAITING && c->has_last);
 	SL_CLEANUP(sl_free) char *id =
 	        c->state == SL_CONTAINER_RUNNING ? sl_asprintf("process://%d", c->shim.pid) : NULL;
 
 	return json_pack("{s:s, s:o, s:s, s:b, s:b, s:i, s:o, s:o, s:s*}", "name", c->name, "image",
 	        sl_json_from_str(sl_obj_get_str(c->spec, "image")), "imageID", "", "ready", c->ready,
-	        "started", c->started, "restartCount", (int)c->run, "state", state_json(c), "lastState",
+	        "started", c->started, "restartCount", restarts, "state", state_json(c), "lastState",
 	        show_last ? terminated(&c->last) : json_object(), "containerID", id);
 }
 

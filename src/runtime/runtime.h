@@ -95,8 +95,8 @@ struct sl_process_runtime_options {
 	struct sl_runtime_host host; /* copied */
 	const char *dir;             /* DATA/pods; made when missing */
 	const char *node_name;       /* spec.nodeName of what runs here; NULL: the host's name */
-	const char *const *
-	        shim_argv; /* NULL-terminated start of the shim's command line; NULL: our own program and "shim" */
+	const char *const
+	        *shim_argv; /* NULL-terminated start of the shim's command line; NULL: as in shim.h */
 	uint16_t port_first, port_last; /* ports given to containers; 0: 20000 to 32767 */
 	uint64_t log_most_bytes;        /* per log file; 0: 10 MiB */
 	unsigned log_files;             /* per container run, with the current one; 0: 5 */

@@ -195,20 +195,41 @@ static size_t count_args(const char *const *argv)
 	return n;
 }
 
-/* By its name, which `ps` shows; by the kernel's link to it when an upgrade has replaced the file since. */
-static const char *own_program(char dst[PATH_MAX])
+/*
+ * sluice-shim from our own program's folder, which costs a few pages; else our own program, by its name, which `ps` shows; or by the
+ * kernel's link to it when an upgrade has replaced the file since.
+ */
+static void default_shim(char dst[PATH_MAX], const char *ret_argv[3])
 {
-	ssize_t n = readlink("/proc/self/exe", dst, PATH_MAX - 1);
+	static const char helper[] = "sluice-shim";
+	char own[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
 
-	dst[n > 0 ? n : 0] = 0;
-	return n > 0 && access(dst, X_OK) == 0 ? dst : "/proc/self/exe";
+	own[n > 0 ? n : 0] = 0;
+	size_t folder = (size_t)(strrchr(own, '/') ? strrchr(own, '/') + 1 - own : 0);
+
+	ret_argv[0] = dst;
+	ret_argv[1] = NULL;
+	if (folder + sizeof(helper) <= PATH_MAX) {
+		memcpy(dst, own, folder);
+		memcpy(dst + folder, helper, sizeof(helper));
+		if (access(dst, X_OK) == 0)
+			return;
+	}
+	memcpy(dst, own, strlen(own) + 1);
+	if (access(dst, X_OK) != 0)
+		memcpy(dst, "/proc/self/exe", sizeof("/proc/self/exe"));
+	ret_argv[1] = "shim";
+	ret_argv[2] = NULL;
 }
 
 static sl_err spawn_shim(struct sl_shim *shim, const struct sl_shim_config *config,
         const struct inheritance *in, struct sl_diag *diag)
 {
 	char program[PATH_MAX];
-	const char *const self[] = { own_program(program), "shim", NULL };
+	const char *self[3];
+
+	default_shim(program, self);
 	const char *const *start = config->shim_argv ? config->shim_argv : self;
 	size_t start_count = count_args(start), count = count_args(config->argv), n = 0;
 	SL_CLEANUP(sl_free) const char **argv = sl_new0_array(start_count + 3 + count + 1, sizeof(*argv));
@@ -314,6 +335,15 @@ sl_err sl_shim_adopt(struct sl_shim *shim, struct sl_loop *loop, const char *dir
 		sl_shim_fini(shim);
 	}
 	sl_fd_close(&lock_fd);
+	sl_fd_close(&dir_fd);
+	return err;
+}
+
+sl_err sl_shim_ended(const char *dir, struct sl_shim_exit *ret_exit)
+{
+	int dir_fd = open_dir(dir);
+	sl_err err = dir_fd < 0 ? SL_ERR_NOT_FOUND : sl_shim_exit_read(dir_fd, ret_exit);
+
 	sl_fd_close(&dir_fd);
 	return err;
 }

@@ -55,8 +55,8 @@ struct sl_shim {
 
 struct sl_shim_config {
 	const char *dir; /* made when missing; must hold no earlier run */
-	const char *const
-	        *shim_argv; /* NULL-terminated: what runs sl_shim_main; NULL: our own program and "shim" */
+	const char *const *
+	        shim_argv; /* NULL-terminated: what runs sl_shim_main; NULL: sluice-shim beside our own program, or that and "shim" */
 	const char *const *argv; /* of the process; argv[0] is looked up in PATH of env */
 	const char *const *env;
 	const char *cwd;         /* NULL: the run's folder */
@@ -73,9 +73,11 @@ sl_err sl_shim_spawn(struct sl_shim *shim, struct sl_loop *loop, const struct sl
  */
 sl_err sl_shim_adopt(struct sl_shim *shim, struct sl_loop *loop, const char *dir,
         void (*on_change)(struct sl_shim *shim), struct sl_diag *diag);
+/* How the run in `dir` ended, from its record alone. Errors: SL_ERR_NOT_FOUND (it has not, or there is none), SL_ERR_MALFORMED. */
+sl_err sl_shim_ended(const char *dir, struct sl_shim_exit *ret_exit);
 /* SIGTERM to the process's group now, SIGKILL after `grace`, carried out by the shim even if we are gone by then. No-op when EXITED. */
 void sl_shim_stop(struct sl_shim *shim, sl_nsec grace);
 void sl_shim_fini(struct sl_shim *shim); /* fine on an all-zero one */
 
-/* The program: "shim LOG_BYTES LOG_FILES CWD COMMAND ARG..."; main calls it first thing when argv[1] is "shim", with argv + 1. */
+/* The program: "SHIM LOG_BYTES LOG_FILES CWD COMMAND ARG..."; main calls it first thing when argv[1] is "shim", with argv + 1. */
 int sl_shim_main(int argc, char **argv);

@@ -362,7 +362,7 @@ def test_pods_that_end(kubectl, name, script, policy, phase, reason, code):
 def test_crashes_back_off(kubectl, name):
     pod(kubectl, name, "echo run of $POD_NAME; exit 3")
     crashed = eventually(lambda: (p := kubectl.json("get", "pod", name)) and container_waits(p, "CrashLoopBackOff") and p)
-    assert container(crashed)["restartCount"] >= 2  # the first restart is immediate
+    assert container(crashed)["restartCount"] >= 1  # the first restart is immediate
     assert container(crashed)["lastState"]["terminated"]["exitCode"] == 3
     assert crashed["status"]["phase"] == "Running"
     assert "CrashLoopBackOff" in kubectl("get", "pod", name)
