@@ -13,6 +13,7 @@
 #include "xds/pb_priv.h"
 #include "xds/types.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,8 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	take_options(argv);
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024); /* as sluiced does */
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
 	/* before there is a loop: an epoll instance would be shared with the child */
 	if (pipe(pair) != 0 || (child = fork()) < 0)
 		return 1;
