@@ -114,6 +114,9 @@ static struct line line_of(struct sl_downstream *d)
 	l.path = sl_http1_str(p, h->target);
 	l.authority = sl_http1_str(p, h->authority);
 	l.forwarded_for = sl_http1_get(h, p, SL_HDR_X_FORWARDED_FOR);
+	if (!l.forwarded_for.len &&
+	        s->view->tables->listeners[d->listener->index].mesh->direction == SL_TRAFFIC_GATEWAY)
+		l.forwarded_for = sl_downstream_peer(d); /* as the upstream is told */
 	l.user_agent = sl_http1_get(h, p, SL_HDR_USER_AGENT);
 	l.request_id = s->id_made ? sl_str_n(s->request_id, SL_REQUEST_ID_BYTES)
 	                          : sl_http1_get(h, p, SL_HDR_X_REQUEST_ID);

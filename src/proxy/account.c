@@ -72,8 +72,9 @@ static struct sl_dest *dest_unknown(struct sl_downstream *d, bool inbound)
 	struct sl_dest_labels labels = { .inbound = inbound };
 
 	if (s->cluster) {
+		uint32_t index = sl_tables_cluster(s->view->tables, s->cluster->node.key);
 		const struct sl_mesh_cluster *m =
-		        sl_mesh_cluster_find(s->view->tables->mesh, s->cluster->node.key);
+		        index == SL_TABLE_NONE ? NULL : &s->view->tables->mesh->clusters[index];
 
 		labels.cluster = s->cluster->node.key;
 		if (m) {

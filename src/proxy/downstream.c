@@ -5,6 +5,7 @@
 enum {
 	LINGER_MOST_MS =
 	        2000, /* after our last byte, so that no reset destroys what the client has not read */
+	FREE_CHUNK_BYTES_MOST = 4 << 20, /* kept for reuse; a rush's memory goes back behind it */
 	FIRST_REQUEST_MS =
 	        1000, /* when draining: a connection just made may still bring the request it was made for */
 };
@@ -18,6 +19,7 @@ struct sl_chunk *sl_chunk_take(struct sl_worker *w, size_t least_bytes)
 
 	if (c && least_bytes <= c->cap) {
 		*list = c->next;
+		w->free_chunk_bytes -= c->cap;
 		return c;
 	}
 	cap = cap > least_bytes ? cap : least_bytes;
@@ -29,16 +31,19 @@ struct sl_chunk *sl_chunk_take(struct sl_worker *w, size_t least_bytes)
 
 void sl_chunk_drop(struct sl_worker *w, struct sl_chunk *c)
 {
-	if (c->cap == w->options->buffer_bytes) {
-		c->next = w->chunks;
-		w->chunks = c;
-	} else if (c->cap == SL_CHUNK_BIG_BYTES) {
-		c->next = w->big_chunks;
-		w->big_chunks = c;
-	} else {
-		SL_STAT_ADD(w->stats->buffer_bytes, -(uint64_t)c->cap);
-		sl_free(c);
+	bool normal = c->cap == w->options->buffer_bytes;
+
+	if ((normal || c->cap == SL_CHUNK_BIG_BYTES) &&
+	        w->free_chunk_bytes + c->cap <= FREE_CHUNK_BYTES_MOST) {
+		struct sl_chunk **list = normal ? &w->chunks : &w->big_chunks;
+
+		c->next = *list;
+		*list = c;
+		w->free_chunk_bytes += c->cap;
+		return;
 	}
+	SL_STAT_ADD(w->stats->buffer_bytes, -(uint64_t)c->cap);
+	sl_free(c);
 }
 
 /* Room behind in_len for at least one more byte: to the front, or into a bigger chunk. */

@@ -1038,6 +1038,46 @@ static void failures_are_judged_once_per_source_and_second(void **state)
 	flow_fini(&f);
 }
 
+static void what_the_client_does_wrong_is_nobodys_failure(void **state)
+{
+	static const struct {
+		const char *first, *then;
+		const char *answer;
+	} cases[] = {
+		{ "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", "zz\r\n",
+		        "HTTP/1.1 400 " },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\na", "",
+		        "HTTP/1.1 408 " }, /* and no more comes */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_COUNT(cases); i++) {
+		struct flow f;
+		int client, backend;
+		struct sl_cluster_stats *c;
+
+		flow_init(&f);
+		f.options.stream_idle_timeout = SL_MSEC(50);
+		flow_route(&f, "/", "c0");
+		flow_adopt(&f);
+		client = flow_client(&f);
+		flow_send_c(&f, client, cases[i].first);
+		backend = flow_accept(&f, 0);
+		flow_expect_until(&f, backend, "\r\n\r\n");
+		flow_send_c(&f, client, cases[i].then);
+		assert_memory_equal(
+		        flow_expect_until(&f, client, "\r\n\r\n"), cases[i].answer, strlen(cases[i].answer));
+		c = sl_stats_cluster(f.w->stats, SL_STR("c0"));
+		assert_int_equal(c->issued, 1);
+		assert_int_equal(c->judged, 0);
+		assert_int_equal(c->error, 0);
+		assert_int_equal(c->in_flight, 0);
+		flow_close(&client);
+		flow_close(&backend);
+		flow_fini(&f);
+	}
+}
+
 /* ---- heads ---- */
 
 static void the_gateway_trusts_no_client(void **state)
@@ -1152,6 +1192,7 @@ int main(void)
 		cmocka_unit_test(splits_are_exact_over_any_swap_of_snapshots),
 		cmocka_unit_test(a_canary_that_refuses_is_taken_back_and_no_user_notices),
 		cmocka_unit_test(failures_are_judged_once_per_source_and_second),
+		cmocka_unit_test(what_the_client_does_wrong_is_nobodys_failure),
 		cmocka_unit_test(the_gateway_trusts_no_client),
 		cmocka_unit_test(header_operations_and_rewrites_apply),
 		cmocka_unit_test(an_id_is_given_once),

@@ -164,6 +164,26 @@ static void close_all(int *fds, uint32_t count)
 		sl_fd_close(&fds[i]);
 }
 
+static bool any_address(const struct sl_addr *a)
+{
+	return a->sa.sa_family == AF_INET
+	               ? a->in.sin_addr.s_addr == INADDR_ANY
+	               : a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+/* A listener of ours on all addresses and this port, or the other way round: both share the port, the nearer address wins. */
+static bool overlaps_ours(const struct sl_proxy *p, const struct sl_addr *asked)
+{
+	SL_LIST_FOR (node, &p->bound) {
+		const struct sl_bound *b = SL_LIST_ENTRY(node, struct sl_bound, node);
+
+		if (&b->asked != asked && sl_addr_port(&b->bound) == sl_addr_port(asked) &&
+		        (any_address(&b->bound) || any_address(asked)))
+			return true;
+	}
+	return false;
+}
+
 /* One socket for each worker on the same port; the kernel spreads connections over them. */
 static sl_err bind_all(struct sl_proxy *p, struct sl_bound *b, int *fds, struct sl_diag *diag)
 {
@@ -171,8 +191,10 @@ static sl_err bind_all(struct sl_proxy *p, struct sl_bound *b, int *fds, struct 
 	int probe;
 
 	/* First without sharing: else another process of ours could hold the port, and each would get half of the connections. */
-	SL_TRY(sl_listen(&b->asked, &alone, &probe, diag));
-	sl_fd_close(&probe);
+	if (!overlaps_ours(p, &b->asked)) {
+		SL_TRY(sl_listen(&b->asked, &alone, &probe, diag));
+		sl_fd_close(&probe);
+	}
 	b->bound = b->asked;
 	for (uint32_t i = 0; i < p->worker_count; i++) {
 		sl_err err = sl_listen(&b->bound, &shared, &fds[i], diag);

@@ -322,6 +322,25 @@ static void a_listener_that_cannot_be_bound_is_named_and_harms_no_other(void **s
 	world_fini(&w);
 }
 
+static void one_port_on_all_addresses_and_on_one(void **state)
+{
+	struct world w;
+	struct sl_mesh *m;
+	uint16_t port;
+
+	(void)state;
+	world_init(&w, 2);
+	apply(&w, mesh_of(&w, 0));
+	port = sl_proxy_port(w.proxy, SL_STR("web"));
+	m = mesh_of(&w, 0);
+	mb_listener(m, "gateway", port, "rc")->address = mb_str(m, "0.0.0.0");
+	mb_listener(m, "service", port, "rc")->address = mb_str(m, "127.9.8.7");
+	apply(&w, m);
+	if (w.err != SL_OK)
+		fail_msg("%s", w.text);
+	world_fini(&w);
+}
+
 static void a_mesh_that_does_not_compile_changes_nothing(void **state)
 {
 	struct world w;
@@ -421,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(swaps_under_load_lose_no_request),
 		cmocka_unit_test(a_listener_that_cannot_be_bound_is_named_and_harms_no_other),
+		cmocka_unit_test(one_port_on_all_addresses_and_on_one),
 		cmocka_unit_test(a_mesh_that_does_not_compile_changes_nothing),
 		cmocka_unit_test(stopping_drains),
 		cmocka_unit_test(load_reports_tell_what_happened_since_the_last),

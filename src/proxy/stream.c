@@ -404,7 +404,10 @@ void sl_stream_timeout(struct sl_downstream *d, sl_nsec now)
 		return;
 	}
 	if (s->answered) {
-		sl_stream_cut(d, now >= s->route_deadline ? SL_FLAG_TIMEOUT : SL_FLAG_IDLE_TIMEOUT);
+		bool client =
+		        now < s->route_deadline && sl_buf_size(&d->out); /* it does not take what is there */
+
+		sl_stream_cut(d, client ? SL_FLAG_IDLE_TIMEOUT : SL_FLAG_TIMEOUT);
 		return;
 	}
 	if (now < s->route_deadline && now < s->try_deadline) {
@@ -664,13 +667,19 @@ void sl_stream_request_body(struct sl_downstream *d)
 
 /* ---- end ---- */
 
+/* The client's doing: it says nothing about the upstream, for or against. */
+static bool by_client(uint8_t flag)
+{
+	return flag == SL_FLAG_CLIENT_GONE || flag == SL_FLAG_PROTOCOL_ERROR || flag == SL_FLAG_IDLE_TIMEOUT;
+}
+
 static void finish(struct sl_downstream *d)
 {
 	struct sl_stream *s = &d->s;
 	struct sl_worker *w = d->worker;
-	bool failed = s->status >= 500 || s->flag != SL_FLAG_NONE;
+	bool failed = s->status >= 500 || (s->flag != SL_FLAG_NONE && !by_client(s->flag));
 
-	if (s->begun && s->flag != SL_FLAG_CLIENT_GONE)
+	if (s->begun && !by_client(s->flag))
 		sl_account_attempt(d, s->flag == SL_FLAG_NONE
 		                              ? (s->status >= 500 ? SL_GUARD_5XX : SL_GUARD_OK)
 		                              : SL_GUARD_RESET);

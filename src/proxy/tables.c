@@ -84,7 +84,7 @@ struct cluster_ref {
 	uint32_t index;
 };
 
-static uint32_t cluster_index(const struct sl_tables *t, sl_str name)
+uint32_t sl_tables_cluster(const struct sl_tables *t, sl_str name)
 {
 	struct sl_map_node *node = name.len ? sl_map_get(&t->cluster_by_name, name) : NULL;
 
@@ -137,8 +137,8 @@ static void build_splits(struct build *b, struct sl_table_route *r)
 		const struct sl_mesh_split *s = &mesh->splits[i];
 
 		r->splits[i] = (struct sl_table_split) {
-			.cluster = cluster_index(t, s->cluster),
-			.fallback = cluster_index(t, s->guard.fallback),
+			.cluster = sl_tables_cluster(t, s->cluster),
+			.fallback = sl_tables_cluster(t, s->guard.fallback),
 			.trip = trip_index(t, b->before, s),
 			.weight = s->weight,
 			.mesh = s,
@@ -392,7 +392,7 @@ static void build_listeners(struct sl_tables *t)
 		struct sl_map_node *node;
 
 		l->mesh = &t->mesh->listeners[i];
-		l->cluster = cluster_index(t, l->mesh->tcp_cluster);
+		l->cluster = sl_tables_cluster(t, l->mesh->tcp_cluster);
 		node = sl_map_get(&t->config_by_name, l->mesh->route_config);
 		l->config = node ? SL_MAP_ENTRY(node, struct sl_table_config, node) : NULL;
 	}

@@ -129,6 +129,9 @@ static inline void sl_tables_unref(struct sl_tables *t)
 }
 SL_CLEANUP_DEFINE(sl_tables_unref, struct sl_tables *)
 
+/* Index of the cluster of that name, or SL_TABLE_NONE. */
+uint32_t sl_tables_cluster(const struct sl_tables *t, sl_str name);
+
 /* What a route is chosen by. */
 struct sl_route_request {
 	sl_str method, scheme, authority;

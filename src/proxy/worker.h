@@ -215,6 +215,7 @@ struct sl_worker {
 	struct sl_buf tx;                       /* heads are built here */
 	struct sl_buf path;                     /* normalised, where it had to be */
 	struct sl_chunk *chunks, *big_chunks;   /* free */
+	size_t free_chunk_bytes;                /* in both */
 	struct sl_downstream *free_downstreams; /* linked through `listener` */
 	struct sl_upstream *free_upstreams;     /* linked through `down` */
 	struct sl_prng prng;
