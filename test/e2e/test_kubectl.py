@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 
@@ -178,6 +179,47 @@ def test_watch_events_and_bookmarks(server):
     first = events("sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan")
     assert first[-1][0] == "BOOKMARK"
     assert any(o["metadata"].get("annotations", {}).get("k8s.io/initial-events-end") == "true" for _, o in first)
+
+
+def raw_request(server, method, path, body=b""):
+    """A TLS socket with the request sent and nothing read."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that what is not read stays with the server
+    plain.connect((server.host, server.port))
+    connection = server.tls().wrap_socket(plain, server_hostname=server.host)
+    connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                       f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    connection.settimeout(30)
+    return connection
+
+
+def test_a_slow_watcher_misses_nothing(server):
+    path = "/api/v1/namespaces/default/configmaps"
+    version = server.api("POST", path, {"metadata": {"name": "slow"}}, expect=201)["metadata"]["resourceVersion"]
+    slow = raw_request(server, "GET", f"{path}?watch=1&resourceVersion={version}&fieldSelector=metadata.name%3Dslow")
+    count = 120  # more than the server queues for one client, less than its history
+    for n in range(count):
+        server.api("PUT", path + "/slow", {"metadata": {"name": "slow"}, "data": {"n": str(n), "fill": "x" * 60000}}, expect=200)
+    text = b""
+    while text.count(b'"MODIFIED"') < count or not text.endswith(b"\n\r\n"):
+        piece = slow.recv(1 << 20)
+        assert piece, text[-300:]
+        text += piece
+    slow.close()
+    assert [int(n) for n in re.findall(rb'"n":"(\d+)"', text)] == list(range(count))
+    server.api("DELETE", path + "/slow", expect=200)
+
+
+def test_clients_that_leave(server):
+    path = "/api/v1/namespaces/default/configmaps"
+    for n in range(20):
+        body = json.dumps({"metadata": {"name": f"leaving-{n}"}}).encode()
+        raw_request(server, "POST", path, body).close()
+        raw_request(server, "GET", path + "?watch=1").close()
+        raw_request(server, "DELETE", f"{path}/leaving-{n}").close()
+        raw_request(server, "GET", path + "/slow/revisions").close()
+    eventually(lambda: "\nsluice_api_watches 0\n" in server.request("GET", "/metrics")[2])
+    server.api("DELETE", path, expect=200)
 
 
 def test_versions_of_a_kind(server):
@@ -468,9 +510,8 @@ def test_mistakes_are_named(kubectl, name, find, put, names):
     ("containerPort: 8080", "containerPort: 99999", ["spec.template.spec.containers[0].ports[0].containerPort"]),
 ])
 def test_the_server_names_mistakes_too(kubectl, server, name, find, put, names):
-    import yaml
-    body = yaml.safe_load(DEPLOYMENT.replace("NAME", name).replace(find, put))
-    status, _, text = server.request("POST", "/apis/apps/v1/namespaces/default/deployments?fieldValidation=Strict", body)
+    status, _, text = server.request("POST", "/apis/apps/v1/namespaces/default/deployments?fieldValidation=Strict",
+                                     DEPLOYMENT.replace("NAME", name).replace(find, put), {"Content-Type": "application/yaml"})
     answer = json.loads(text)
     assert status in (400, 422) and all(n in answer["message"] for n in names), answer
     assert answer["details"]["causes"][0]["field"]
