@@ -368,5 +368,6 @@ void sl_shim_fini(struct sl_shim *shim)
 	sl_loop_remove(shim->loop, &shim->child_io);
 	sl_process_fini(&shim->process);
 	sl_free(shim->dir);
-	*shim = (struct sl_shim) { 0 };
+	/* Events of this turn may still be on their way to them: they must see that they are out of the loop. */
+	*shim = (struct sl_shim) { .io = SL_IO_NONE, .child_io = SL_IO_NONE };
 }

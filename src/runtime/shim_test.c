@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -285,6 +287,34 @@ static void a_killed_supervisor_is_replaced(void **state)
 	}
 }
 
+static void forget_shim(struct sl_loop *loop, struct sl_io *io, uint32_t events)
+{
+	(void)events;
+	sl_loop_close(loop, io);
+	sl_shim_fini(&f.shim);
+}
+
+/* Its end and what makes us forget it come in one turn, the latter first: its events must find nobody. */
+static void an_end_of_what_this_turn_forgot_is_nothing(void **state)
+{
+	struct sl_io first = SL_IO_NONE;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	(void)state;
+	sl_assert_ok(spawn("while ! [ -e go ]; do sleep 0.01; done"));
+	wait_until(is_running, NULL);
+	pid_t shim_pid = f.shim.shim_pid;
+	sl_assert_ok(sl_loop_add(&f.loop, &first, fd, SL_IO_READ, forget_shim));
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	SL_CLEANUP(sl_free) char *go = sl_asprintf("%s/go", f.dir);
+	sl_assert_ok(sl_file_write(go, SL_STR(""), 0600));
+	assert_int_equal(poll(&(struct pollfd) { .fd = f.shim.child_io.fd, .events = POLLIN }, 1, 30000), 1);
+	sl_loop_turn(&f.loop, 0);
+	assert_null(f.shim.loop);
+	assert_int_equal(f.changes, 1); /* that it runs */
+	assert_int_equal(waitpid(shim_pid, NULL, 0), shim_pid);
+}
+
 static void an_end_nobody_saw_is_found(void **state)
 {
 	(void)state;
@@ -405,6 +435,7 @@ int main(int argc, char **argv)
 		ROW(a_second_stop_may_shorten_the_first),
 		ROW(nothing_outlives_the_process),
 		ROW(a_killed_supervisor_is_replaced),
+		ROW(an_end_of_what_this_turn_forgot_is_nothing),
 		ROW(an_end_nobody_saw_is_found),
 		ROW(a_killed_shim_takes_its_process_along),
 		ROW(logs_rotate_without_losing_a_line),
