@@ -307,7 +307,7 @@ static void give_up_elements(struct applying *a, const struct sl_schema_field *f
 {
 	size_t i = 0;
 
-	while (i < json_array_size(list)) {
+	while (f && i < json_array_size(list)) {
 		json_t *item = json_array_get(list, i);
 		const char *key = form_of(f) == KEYED ? element_key(a, f, item) : set_key(a, item);
 		const json_t *was = key ? json_object_get(before, key) : NULL;

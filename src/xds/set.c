@@ -85,7 +85,7 @@ static struct sl_xds_resource *build_one(struct sl_xds_set *set, enum sl_xds_typ
 		name = encode_one(set->mesh, type, i, &scratch, &any);
 		same = old && sl_str_eq(old->resource->any, sl_buf_str(&any));
 	}
-	if (!same)
+	if (!same || !old)
 		return resource_new(name, sl_buf_str(&any), set->epoch);
 	old->resource->refs++;
 	return old->resource;

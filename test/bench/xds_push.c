@@ -266,12 +266,13 @@ static void measure(sl_nsec *began)
 		resting = (cpu_seconds() - resting) / options.rest;
 	}
 	qsort(latencies, latency_count, sizeof(*latencies), by_length);
+	size_t half = latency_count / 2, most = latency_count * 99 / 100;
 	printf("{\"nodes\": %u, \"services\": %u, \"endpoints\": %u, \"epochs\": %u, \"connect_ms\": %.1f, \"p50_ms\": %.3f, "
 	       "\"p99_ms\": %.3f, \"max_ms\": %.3f, \"server_cpu_us_per_push\": %.2f, \"server_rss_mb\": %.1f, \"cpu_at_rest\": %.4f}\n",
 	        options.nodes, options.services, options.services * options.endpoints, options.epochs,
-	        (double)connected / 1e6, (double)latencies[latency_count / 2] / 1e6,
-	        (double)latencies[latency_count * 99 / 100] / 1e6, (double)latencies[latency_count - 1] / 1e6,
-	        cpu * 1e6 / options.epochs / options.nodes, rss_mb(), resting);
+	        (double)connected / 1e6, (double)latencies[half] / 1e6, (double)latencies[most] / 1e6,
+	        (double)latencies[latency_count - 1] / 1e6, cpu * 1e6 / options.epochs / options.nodes,
+	        rss_mb(), resting);
 }
 
 static void take_options(char **argv)
