@@ -52,3 +52,9 @@ void flow_expect_end(struct flow *f, int fd);
 void flow_expect_silence(struct flow *f, int fd);
 void flow_close(int *fd);
 uint64_t flow_requests(struct flow *f, unsigned status, enum sl_flag flag); /* counted in all series */
+
+/* ---- texts most tests use ---- */
+
+#define OK_EMPTY "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\n\r\n"
+#define ID "x-request-id: 1\r\n"
+#define ADDED "x-forwarded-proto: http\r\n"

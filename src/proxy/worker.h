@@ -52,7 +52,7 @@ struct sl_endpoint {
 	uint32_t idle_count, active, connections;
 	uint32_t weight;
 	enum sl_health health;
-	bool removed;            /* no longer in the mesh: nothing new, nothing pooled */
+	bool removed; /* no longer in the mesh: nothing new, nothing pooled */
 	struct sl_endpoint_stats *stats;
 	struct sl_dest *dest[2]; /* of series: [0] as the source reports, [1] as the destination */
 	struct sl_addr addr;

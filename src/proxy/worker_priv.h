@@ -65,8 +65,6 @@ void sl_chunk_drop(struct sl_worker *w, struct sl_chunk *c);
 void sl_stream_begin(struct sl_downstream *d, const struct sl_http1_head *h);
 /* A TCP connection: a tunnel from the start. */
 void sl_stream_begin_tcp(struct sl_downstream *d);
-/* More of the request body may be there. */
-void sl_stream_request_body(struct sl_downstream *d);
 /* The upstream it waited for is connected, or could not be. */
 void sl_stream_connected(struct sl_downstream *d);
 void sl_stream_connect_failed(struct sl_downstream *d, sl_err err);
@@ -95,6 +93,11 @@ bool sl_stream_retry_status(struct sl_downstream *d, uint32_t status);
 void sl_stream_cut(struct sl_downstream *d, enum sl_flag flag);
 /* The head at s.head_at, parsed. */
 const struct sl_http1_head *sl_stream_head(struct sl_downstream *d);
+
+/* ---- request_body.c ---- */
+
+/* More of the request body may be there. */
+void sl_stream_request_body(struct sl_downstream *d);
 
 /* ---- account.c ---- */
 
