@@ -58,7 +58,7 @@ static sl_str label(const struct sl_krm_object_meta *meta, const char *key)
 
 /* ---- services ---- */
 
-static sl_str join(struct sl_tr *t, sl_str ns, sl_str name)
+sl_str sl_tr_join(struct sl_tr *t, sl_str ns, sl_str name)
 {
 	return sl_arena_printf(&t->scratch, "%.*s/%.*s", SL_STR_ARG(ns), SL_STR_ARG(name));
 }
@@ -159,7 +159,8 @@ static void index_rest(struct sl_tr *t)
 		struct sl_tr_pod *p = sl_arena_zalloc(&t->scratch, sizeof(*p));
 
 		p->krm = in->pods[i];
-		sl_map_put(&t->pods, &p->node, join(t, p->krm->metadata.namespace, p->krm->metadata.name));
+		sl_map_put(
+		        &t->pods, &p->node, sl_tr_join(t, p->krm->metadata.namespace, p->krm->metadata.name));
 	}
 	for (size_t i = 0; i < in->destination_rule_count; i++) {
 		const struct sl_krm_destination_rule *rule = in->destination_rules[i];
@@ -319,7 +320,7 @@ static const struct sl_krm_object_meta *pod_of(
 	struct sl_map_node *node = NULL;
 
 	if (e->target_ref && sl_str_eq(e->target_ref->kind, SL_STR("Pod")))
-		node = sl_map_get(&t->pods, join(t, slice->metadata.namespace, e->target_ref->name));
+		node = sl_map_get(&t->pods, sl_tr_join(t, slice->metadata.namespace, e->target_ref->name));
 	return node ? &SL_MAP_ENTRY(node, struct sl_tr_pod, node)->krm->metadata : NULL;
 }
 
@@ -437,8 +438,8 @@ static sl_str service_cluster(struct sl_tr *t, const struct sl_tr_service *s,
 	c->service_name = sl_arena_str(arena, s->krm->metadata.name);
 	c->service_namespace = sl_arena_str(arena, s->krm->metadata.namespace);
 	if (hash.len) {
-		c->rollout =
-		        sl_arena_str(arena, join(t, rollout->metadata.namespace, rollout->metadata.name));
+		c->rollout = sl_arena_str(
+		        arena, sl_tr_join(t, rollout->metadata.namespace, rollout->metadata.name));
 		c->revision = sl_arena_str(arena, hash);
 	}
 	c->lb = lb_of(s->rule);
@@ -463,7 +464,8 @@ static struct sl_mesh_guard guard_of(struct sl_tr *t, const struct sl_krm_rollou
 		return (struct sl_mesh_guard) { 0 };
 	return (struct sl_mesh_guard) {
 		.fallback = fallback,
-		.rollout = sl_arena_str(&t->mesh->arena, join(t, r->metadata.namespace, r->metadata.name)),
+		.rollout =
+		        sl_arena_str(&t->mesh->arena, sl_tr_join(t, r->metadata.namespace, r->metadata.name)),
 		.generation = (uint64_t)r->status.sluice.attempt,
 		.alpha = GUARD_ALPHA,
 		.refused_run = GUARD_REFUSED_RUN,
@@ -652,7 +654,7 @@ static const struct sl_krm_virtual_service *routed_by(struct sl_tr *t, const str
 	return chosen;
 }
 
-static void take_routes(struct sl_tr *t, struct sl_mesh_virtual_host *host, const struct sl_tr_routes *routes)
+void sl_tr_routes_take(struct sl_tr *t, struct sl_mesh_virtual_host *host, const struct sl_tr_routes *routes)
 {
 	host->routes = sl_arena_zalloc_array(&t->mesh->arena, routes->count, sizeof(*host->routes));
 	host->route_count = routes->count;
@@ -660,7 +662,7 @@ static void take_routes(struct sl_tr *t, struct sl_mesh_virtual_host *host, cons
 		memcpy(host->routes, routes->items, routes->count * sizeof(*host->routes));
 }
 
-static void add_domain(struct sl_tr *t, struct sl_mesh_virtual_host *host, sl_str domain)
+void sl_tr_domain_add(struct sl_tr *t, struct sl_mesh_virtual_host *host, sl_str domain)
 {
 	char *lower;
 
@@ -684,7 +686,7 @@ static void service_routes(struct sl_tr *t, const struct sl_tr_service *s,
 	rc->host_count = 1;
 	rc->hosts = sl_arena_zalloc(&t->mesh->arena, sizeof(*rc->hosts));
 	rc->hosts->name = sl_arena_str(&t->mesh->arena, s->host);
-	add_domain(t, rc->hosts, SL_STR("*"));
+	sl_tr_domain_add(t, rc->hosts, SL_STR("*"));
 	if (vs)
 		sl_tr_routes_add(t,
 		        &(struct sl_tr_place) { .vs = vs, .port = (uint32_t)port->port, .service = s },
@@ -694,7 +696,7 @@ static void service_routes(struct sl_tr *t, const struct sl_tr_service *s,
 		routes.items[0] = sl_tr_default_route(t, s, port);
 		routes.count = 1;
 	}
-	take_routes(t, rc->hosts, &routes);
+	sl_tr_routes_take(t, rc->hosts, &routes);
 }
 
 static void service_listener(
@@ -717,149 +719,6 @@ static void service_listener(
 	rc->name = l->name;
 	l->route_config = l->name;
 	service_routes(t, s, port, rc);
-}
-
-/* ---- the gateway ---- */
-
-/* Host `h` of a VirtualService in `ns` is taken by a server that lists `server_host` ("*", "*.example.com", "ns/host"). */
-static bool server_takes(sl_str server_host, sl_str h, sl_str ns)
-{
-	sl_str space, rest = server_host;
-
-	if (sl_str_split(&rest, '/', &space)) {
-		if (!sl_str_eq(space, SL_STR("*")) && !sl_str_eq(space, ns) && !sl_str_eq(space, SL_STR(".")))
-			return false;
-		server_host = rest;
-	}
-	if (sl_str_eq(server_host, SL_STR("*")) || sl_str_eq(server_host, h) || sl_str_eq(h, SL_STR("*")))
-		return true;
-	return sl_str_starts(server_host, SL_STR("*.")) && sl_str_ends(h, sl_str_skip(server_host, 1));
-}
-
-static const struct sl_krm_istio_gateway *gateway_find(struct sl_tr *t, sl_str wanted, sl_str ns)
-{
-	sl_str name = wanted, space;
-
-	if (sl_str_split(&name, '/', &space))
-		ns = space;
-	else
-		name = wanted;
-	for (size_t i = 0; i < t->in->gateway_count; i++)
-		if (sl_str_eq(t->in->gateways[i]->metadata.name, name) &&
-		        sl_str_eq(t->in->gateways[i]->metadata.namespace, ns))
-			return t->in->gateways[i];
-	return NULL;
-}
-
-static bool gateway_takes(const struct sl_krm_istio_gateway *g, sl_str host, sl_str ns)
-{
-	for (size_t i = 0; i < g->spec.servers_count; i++) {
-		const struct sl_krm_server *server = &g->spec.servers[i];
-
-		if (!sl_str_eq_nocase(server->port.protocol, SL_STR("HTTP")) &&
-		        !sl_str_eq_nocase(server->port.protocol, SL_STR("HTTP2")))
-			continue;
-		for (size_t h = 0; h < server->hosts_count; h++)
-			if (server_takes(server->hosts[h], host, ns))
-				return true;
-	}
-	return false;
-}
-
-/* The virtual host of that domain on the gateway: several VirtualServices of one host are tried one after another. */
-struct gateway_host {
-	struct sl_map_node node;
-	struct gateway_host *next;
-	struct sl_tr_routes routes;
-	sl_str domain;
-};
-
-struct gateway_hosts {
-	struct sl_map map;
-	struct gateway_host *first, **last;
-	size_t count;
-};
-
-static struct gateway_host *gateway_host(struct sl_tr *t, struct gateway_hosts *hosts, sl_str domain)
-{
-	struct sl_map_node *node = sl_map_get(&hosts->map, domain);
-	struct gateway_host *h;
-
-	if (node)
-		return SL_MAP_ENTRY(node, struct gateway_host, node);
-	h = sl_arena_zalloc(&t->scratch, sizeof(*h));
-	h->domain = sl_arena_str(&t->scratch, domain);
-	sl_map_put(&hosts->map, &h->node, h->domain);
-	*hosts->last = h;
-	hosts->last = &h->next;
-	hosts->count++;
-	return h;
-}
-
-static void gateway_virtual_service(
-        struct sl_tr *t, struct gateway_hosts *hosts, const struct sl_krm_virtual_service *vs)
-{
-	for (size_t g = 0; g < vs->spec.gateways_count; g++) {
-		const struct sl_krm_istio_gateway *gateway;
-		sl_str wanted = vs->spec.gateways[g];
-
-		if (sl_str_eq(wanted, SL_STR("mesh")))
-			continue;
-		gateway = gateway_find(t, wanted, vs->metadata.namespace);
-		if (!gateway) {
-			sl_tr_note(t, SL_KIND_VIRTUAL_SERVICE, &vs->metadata,
-			        sl_arena_printf(&t->scratch, "spec.gateways[%zu]", g),
-			        "there is no Gateway \"%.*s\"; add it, or name one of this namespace or NAMESPACE/NAME",
-			        SL_STR_ARG(wanted));
-			continue;
-		}
-		for (size_t h = 0; h < vs->spec.hosts_count; h++) {
-			struct sl_tr_place place = {
-				.vs = vs,
-				.port = (uint32_t)gateway->spec.servers[0].port.number,
-				.gateway = join(t, gateway->metadata.namespace, gateway->metadata.name),
-			};
-
-			if (gateway_takes(gateway, vs->spec.hosts[h], vs->metadata.namespace))
-				sl_tr_routes_add(
-				        t, &place, &gateway_host(t, hosts, vs->spec.hosts[h])->routes);
-			else
-				sl_tr_note(t, SL_KIND_VIRTUAL_SERVICE, &vs->metadata,
-				        sl_arena_printf(&t->scratch, "spec.hosts[%zu]", h),
-				        "Gateway \"%.*s\" has no HTTP server for host \"%.*s\"",
-				        SL_STR_ARG(wanted), SL_STR_ARG(vs->spec.hosts[h]));
-		}
-	}
-}
-
-static void gateway_listener(struct sl_tr *t)
-{
-	struct sl_arena *arena = &t->mesh->arena;
-	struct sl_mesh_listener *l = &t->mesh->listeners[t->mesh->listener_count++];
-	struct sl_mesh_route_config *rc = &t->mesh->route_configs[t->mesh->route_config_count++];
-	struct gateway_hosts hosts = { 0 };
-
-	*l = (struct sl_mesh_listener) {
-		.name = SL_STR("gateway"),
-		.address = sl_arena_str(arena, t->in->gateway_address),
-		.port = t->in->gateway_port,
-		.protocol = SL_LISTENER_HTTP,
-		.direction = SL_TRAFFIC_GATEWAY,
-		.route_config = SL_STR("gateway"),
-	};
-	rc->name = SL_STR("gateway");
-	hosts.last = &hosts.first;
-	for (size_t i = 0; i < t->in->virtual_service_count; i++)
-		gateway_virtual_service(t, &hosts, t->in->virtual_services[i]);
-	rc->hosts = sl_arena_zalloc_array(arena, hosts.count, sizeof(*rc->hosts));
-	for (const struct gateway_host *h = hosts.first; h; h = h->next) {
-		struct sl_mesh_virtual_host *out = &rc->hosts[rc->host_count++];
-
-		out->name = sl_arena_str(arena, h->domain);
-		add_domain(t, out, h->domain);
-		take_routes(t, out, &h->routes);
-	}
-	sl_map_fini(&hosts.map);
 }
 
 /* ---- all of it ---- */
@@ -885,7 +744,7 @@ static void make_listeners(struct sl_tr *t)
 			service_listener(t, s, &spec->ports[p]);
 	}
 	if (in->gateway_address.len)
-		gateway_listener(t);
+		sl_tr_gateway_listener(t);
 }
 
 static void take_clusters(struct sl_tr *t)

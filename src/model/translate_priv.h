@@ -1,6 +1,6 @@
 #pragma once
 /*
- * What translate.c (services, clusters, listeners) and translate_routes.c (VirtualServices to routes) share.
+ * What translate.c (services, clusters, listeners), translate_gateway.c and translate_routes.c (VirtualServices to routes) share.
  * Ownership: everything lives in the mesh's arena or in `scratch`, for one translation.       Threads: one.
  */
 #include "base/map.h"
@@ -95,3 +95,13 @@ struct sl_tr_routes {
 void sl_tr_routes_add(struct sl_tr *t, const struct sl_tr_place *place, struct sl_tr_routes *routes);
 /* Notes every host of a VirtualService for callers inside that is no Service. */
 void sl_tr_check_hosts(struct sl_tr *t);
+/* Moves them into the mesh. */
+void sl_tr_routes_take(struct sl_tr *t, struct sl_mesh_virtual_host *host, const struct sl_tr_routes *routes);
+/* In lower case; at most four. */
+void sl_tr_domain_add(struct sl_tr *t, struct sl_mesh_virtual_host *host, sl_str domain);
+
+sl_str sl_tr_join(struct sl_tr *t, sl_str ns, sl_str name); /* "ns/name", in scratch */
+
+/* ---- translate_gateway.c ---- */
+
+void sl_tr_gateway_listener(struct sl_tr *t);
