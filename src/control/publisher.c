@@ -546,8 +546,16 @@ static bool acked(const struct sl_publisher *p, uint64_t epoch)
 	return sl_xds_push_acked(p->push) >= epoch;
 }
 
-bool sl_publisher_in_force(const struct sl_publisher *p, uint64_t resource_version)
+/*
+ * Who asks in the same turn as a change would hear "not yet" although nothing that proxies see has changed: a Rollout that writes this
+ * answer into its status would then write for ever. So what is due at the end of the turn is done first.
+ */
+bool sl_publisher_in_force(struct sl_publisher *p, uint64_t resource_version)
 {
+	if (p->mesh && p->version < resource_version) {
+		sl_task_cancel(p->options.loop, &p->translate);
+		translate(p);
+	}
 	return p->mesh && p->version >= resource_version && acked(p, p->mesh->epoch);
 }
 

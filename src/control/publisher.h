@@ -38,7 +38,7 @@ const struct sl_xds_push *sl_publisher_push(const struct sl_publisher *p);
 const struct sl_mesh *sl_publisher_mesh(const struct sl_publisher *p);
 
 /* Every proxy has in force what followed from the object state of that resourceVersion. */
-bool sl_publisher_in_force(const struct sl_publisher *p, uint64_t resource_version);
+bool sl_publisher_in_force(struct sl_publisher *p, uint64_t resource_version);
 /*
  * No proxy sends the revision of that rollout ("namespace/name") anything new, by acknowledgement. *ret_in_flight (may be NULL): requests
  * still under way there, as far as proxies report; UINT64_MAX while that is not known since the acknowledgement.

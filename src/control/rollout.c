@@ -75,8 +75,10 @@ static void status_written(void *arg, const struct sl_objects_result *result)
 	/* on a conflict the watch brings the newer state, and the decision is made on that */
 	if (node && result->err == SL_OK)
 		tell(w->all->objects, w->full, w->object->body, &w->plan, false);
-	if (node)
+	if (node) {
+		SL_MAP_ENTRY(node, struct sl_rollout_ctl, node)->writing = false;
 		again(SL_MAP_ENTRY(node, struct sl_rollout_ctl, node));
+	}
 	unref(w->all);
 	sl_object_unref(w->object);
 	sl_arena_fini(&w->arena);
@@ -119,6 +121,7 @@ static void start_write(
 	w->object = sl_object_ref(o);
 	copy_told(w, plan);
 	ctl->evidence_written_at = now;
+	ctl->writing = true;
 	sl_objects_modify(ctl->all->objects, &ctl->key, true, write_status, status_written, w);
 }
 
@@ -142,7 +145,7 @@ static void reconcile(struct sl_rollout_ctl *ctl)
 	struct sl_rollout_plan plan;
 	int64_t revision;
 
-	if (!o || sl_obj_get(o->body, "metadata.deletionTimestamp"))
+	if (ctl->writing || !o || sl_obj_get(o->body, "metadata.deletionTimestamp"))
 		return;
 	if (sl_krm_rollout_decode(o->body, &arena, &krm, &diag) != SL_OK) {
 		sl_log(SL_LOG_WARN, "rollout", "%s: %s", ctl->full, sl_diag_text(&diag));

@@ -54,6 +54,7 @@ struct sl_rollout_ctl {
 	struct sl_object_key key; /* views into the strings below */
 	char *ns, *name, *full;
 	bool gone;
+	bool writing; /* a status is on its way: the next decision is made when it stands */
 	struct sl_rollout_evidence evidence;
 	struct sl_analysis_judge *analyses;
 	sl_nsec evidence_written_at; /* status.sluice.evidence follows at most once a second */
