@@ -75,7 +75,7 @@ struct sl_mesh_guard {
 	sl_str fallback;      /* cluster name; empty = no guard */
 	sl_str rollout;       /* "namespace/name" of the Rollout it protects */
 	uint64_t generation;  /* a new value re-arms the guard */
-	double alpha;         /* bound on false trips of the sequential test; 0 = that test off */
+	double alpha;         /* bound on false trips of the guard, for each worker; 0 = its default, 0.001 */
 	uint32_t refused_run; /* this many refused connections in a row trip it; 0 = off */
 	uint32_t failure_run; /* this many failed requests in a row trip it; 0 = off */
 };
