@@ -212,8 +212,9 @@ static void print_quantiles(const char *name, const sl_nsec *from, const sl_nsec
 	for (unsigned i = 0; i < count; i++)
 		took[i] = to[i] - from[i];
 	qsort(took, count, sizeof(sl_nsec), by_size);
-	printf("\"%s_p50_ms\": %.2f, \"%s_p99_ms\": %.2f, ", name, (double)took[count / 2] / 1e6, name,
-	        (double)took[count * 99 / 100] / 1e6);
+	sl_nsec p50 = took[count / 2], p99 = took[count * 99 / 100];
+	printf("\"%s_p50_ms\": %.2f, \"%s_p99_ms\": %.2f, ", name, (double)p50 / 1e6, name,
+	        (double)p99 / 1e6);
 	sl_free(took);
 }
 
