@@ -236,6 +236,13 @@ static void on_request(struct sl_http_req *http)
 	sl_api_req_unref(r);
 }
 
+/* Whoever may not send a body is answered before it comes: strangers get no memory of ours. */
+static void on_head(struct sl_http_req *http)
+{
+	if (!is_admin(http))
+		on_request(http);
+}
+
 /* --- starting and stopping --- */
 
 static sl_err make_tls(const struct sl_ca *ca, const struct sl_addr *listen, struct sl_tls_ctx **ret_ctx,
@@ -284,6 +291,7 @@ static sl_err start_server(struct sl_api *api, struct sl_diag *diag)
 		},
 		.tls = tls,
 		.on_request = on_request,
+		.on_head = on_head,
 		.user = api,
 	};
 	sl_err err = sl_http_server_new(&api->server, api->options.loop, &config);

@@ -38,7 +38,8 @@ struct sl_api_options {
 	/* Says why the program is not ready ("proxy: not started"), or NULL when it is; may be NULL. */
 	const char *(*not_ready)(void *arg);
 	void *not_ready_arg;
-	/* Asked first for every request (dashboard, explain). Returns whether it took the request over; may be NULL. */
+	/* Asked first for every request (dashboard, explain). Returns whether it took the request over; may be NULL.
+	   A stranger's request comes without its body, and is to be answered at once. */
 	bool (*other)(void *arg, struct sl_http_req *req, bool is_admin);
 	void *other_arg;
 };

@@ -168,6 +168,10 @@ static sl_err decode(struct sl_op *op, const struct sl_kind *kind, const json_t 
 	if (!sl_json_depth_ok(body, SL_OBJECT_DEPTH_MOST))
 		return sl_diag_fail(&op->diag, SL_ERR_BAD_REQUEST, NULL, NULL, "nested deeper than %d levels",
 		        SL_OBJECT_DEPTH_MOST);
+	/* A body is bounded where it is read; what patch after patch adds up to is bounded here. */
+	if (sl_json_weight(body) > SL_OBJECT_WEIGHT_MOST)
+		return sl_diag_fail(&op->diag, SL_ERR_TOO_BIG, NULL, NULL,
+		        "the object would be larger than %d MiB", SL_OBJECT_WEIGHT_MOST >> 20);
 	sl_defaults_apply(kind, body);
 	SL_TRY(sl_validate(kind, body, unknown_of(op->options.fields), &op->warnings, &op->diag));
 	SL_TRY(kind_rules(op, kind, old, body));

@@ -471,6 +471,28 @@ static void test_patches(void **state)
 	}
 }
 
+/* No single patch is too large, but their sum would be. */
+static void test_patches_do_not_add_up(void **state)
+{
+	(void)state;
+	struct sl_object_key key = cm("grows");
+	enum { PIECE = 1 << 20 };
+	char *piece = sl_new(PIECE + 1);
+	memset(piece, 'x', PIECE);
+	piece[PIECE] = '\0';
+	must_create(config_map("grows", ""));
+	for (int i = 0; i < 5; i++) {
+		SL_CLEANUP(outcome_fini) struct outcome out = { 0 };
+		json_t *data = json_object();
+		json_object_set_new(data, (const char[]) { (char)('a' + i), '\0' }, json_string(piece));
+		sl_objects_patch(objects, &key, "", SL_PATCH_MERGE, json_pack("{s:o}", "data", data), NULL,
+		        on_done, &out);
+		wait_for(&out);
+		sl_assert_err(out.err, i < 3 ? SL_OK : SL_ERR_TOO_BIG);
+	}
+	sl_free(piece);
+}
+
 /* --- delete, finalizers, garbage --- */
 
 static void delete_cm(const char *name, enum sl_propagation propagation, struct outcome *out)
@@ -900,6 +922,7 @@ int main(void)
 		TEST(test_update_refuses),
 		TEST(test_modify_builds_on_what_is_on_its_way),
 		TEST(test_patches),
+		TEST(test_patches_do_not_add_up),
 		TEST(test_finalizers_hold),
 		TEST(test_background),
 		TEST(test_foreground),

@@ -142,6 +142,19 @@ bool sl_json_depth_ok(const json_t *v, unsigned depth)
 	return true;
 }
 
+size_t sl_json_weight(const json_t *v)
+{
+	const char *key;
+	json_t *sub;
+	size_t i, weight = 1 + json_string_length(v);
+
+	json_object_foreach ((json_t *)(uintptr_t)v, key, sub)
+		weight += strlen(key) + sl_json_weight(sub);
+	json_array_foreach (v, i, sub)
+		weight += sl_json_weight(sub);
+	return weight;
+}
+
 const json_t *sl_obj_condition(const json_t *obj, const char *type)
 {
 	json_t *c;

@@ -35,6 +35,8 @@ json_t *sl_json_from_str(sl_str s);  /* new reference; bytes that are not UTF-8 
 char *sl_json_text(const json_t *v);
 /* Nesting at most `depth`; scalars are depth 0. */
 bool sl_json_depth_ok(const json_t *v, unsigned depth);
+/* About the bytes it takes to write: of strings, of names, and one for each value. Its depth has been found bounded. */
+size_t sl_json_weight(const json_t *v);
 
 /*
  * Sets status.conditions[type]; lastTransitionTime moves only when `status` changes. True when anything changed.

@@ -6,9 +6,8 @@
 
 #include <stdio.h>
 
-enum {
-	NODES_MOST = 1 << 20
-}; /* values that the operations of one patch may add; copy could double the document each time */
+/* What the operations of one patch may add, in values and in bytes: copy could double the document each time. */
+enum { NODES_MOST = 1 << 20, BYTES_MOST = 16 << 20 };
 
 struct pointer {          /* "/a/b" against a document: the container, and the last token in it */
 	json_t *parent;   /* NULL when the pointer is "", the whole document */
@@ -21,7 +20,7 @@ struct patching {
 	struct sl_arena arena;
 	struct sl_diag *diag;
 	size_t op_index;
-	size_t nodes; /* added so far */
+	size_t nodes, bytes; /* added so far */
 };
 
 static sl_err fail(struct patching *p, sl_err err, const char *wanted)
@@ -52,7 +51,8 @@ static sl_err admit(struct patching *p, const json_t *value, size_t depth, json_
 	        !sl_json_depth_ok(value, (unsigned)(SL_OBJECT_DEPTH_MOST - depth)))
 		return fail(p, SL_ERR_TOO_BIG, "the result would be nested too deep");
 	p->nodes += count_nodes(value);
-	if (p->nodes > NODES_MOST)
+	p->bytes += sl_json_weight(value);
+	if (p->nodes > NODES_MOST || p->bytes > BYTES_MOST)
 		return fail(p, SL_ERR_TOO_BIG, "the patch makes the document too large");
 	*ret_copy = json_deep_copy(value);
 	return SL_OK;

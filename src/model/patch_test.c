@@ -95,6 +95,29 @@ static void test_json_patch_bounded(void **state)
 	json_decref(doc);
 }
 
+/* Few values, but large ones: what counts is bytes, of strings and of names. */
+static void test_json_patch_bounded_in_bytes(void **state)
+{
+	static const char *const from[] = { "/text", "/named" };
+	char *long_text = sl_new((256 << 10) + 1);
+
+	(void)state;
+	memset(long_text, 'x', 256 << 10);
+	long_text[256 << 10] = 0;
+	for (size_t i = 0; i < SL_ARRAY_COUNT(from); i++) {
+		json_t *doc = json_pack("{s:s, s:{s:i}}", "text", long_text, "named", long_text, 1);
+		json_t *patch = json_array(), *got = NULL;
+
+		for (int n = 0; n < 1000; n++)
+			json_array_append_new(patch, json_pack("{s:s, s:s, s:o}", "op", "copy", "from",
+			                                     from[i], "path", json_sprintf("/copy%d", n)));
+		sl_assert_err(sl_patch_json(doc, patch, &got, NULL), SL_ERR_TOO_BIG);
+		json_decref(patch);
+		json_decref(doc);
+	}
+	sl_free(long_text);
+}
+
 static void test_merge_patch(void **state)
 {
 	static const struct {
@@ -332,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json_patch),
 		cmocka_unit_test(test_json_patch_bounded),
+		cmocka_unit_test(test_json_patch_bounded_in_bytes),
 		cmocka_unit_test(test_merge_patch),
 		cmocka_unit_test(test_strategic),
 		cmocka_unit_test(test_strategic_crd),

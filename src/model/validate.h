@@ -15,6 +15,8 @@ enum sl_unknown {
 }; /* fieldValidation=Strict, Warn, Ignore */
 
 enum { SL_OBJECT_DEPTH_MOST = 64 }; /* of nesting, everywhere in model */
+/* Of one object's sl_json_weight: more than a request's body holds, since status and managedFields come on top. */
+enum { SL_OBJECT_WEIGHT_MOST = 4 << 20 };
 
 /*
  * The whole object, metadata included. `warnings` (may be NULL) gets unknown fields under SL_UNKNOWN_WARN, and what is allowed
