@@ -94,15 +94,24 @@ void sl_rollout_canary_judge(struct sl_rollout_ctx *ctx)
 
 /* ---- steps ---- */
 
+/* While a user holds the rollout, the canary gets no more than it has. */
+static uint32_t unless_held(const struct sl_rollout_ctx *ctx, uint32_t weight)
+{
+	const struct sl_rollout_status *was = ctx->was;
+	uint32_t has = sl_str_eq_c(ctx->spec->pod_hash, was->canary_hash) ? was->weight_canary : 0;
+
+	return ctx->spec->paused && weight > has ? has : weight;
+}
+
 uint32_t sl_rollout_step_weight(const struct sl_rollout_ctx *ctx, int32_t index)
 {
 	if (ctx->next->abort || !sl_rollout_updating(ctx))
 		return 0;
 	if ((size_t)index >= ctx->spec->step_count)
-		return ctx->spec->max_weight;
+		return unless_held(ctx, ctx->spec->max_weight);
 	for (int32_t i = index; i >= 0; i--)
 		if (ctx->spec->steps[i].kind == SL_ROLLOUT_STEP_SET_WEIGHT)
-			return ctx->spec->steps[i].weight;
+			return unless_held(ctx, ctx->spec->steps[i].weight);
 	return 0;
 }
 

@@ -305,6 +305,19 @@ static void verdicts_roll_back_with_their_evidence(void **state)
 	}
 }
 
+static void a_held_rollout_sends_a_new_template_nothing(void **state)
+{
+	(void)state;
+	start(three_steps, 4);
+	w.spec.paused = true;
+	world_template(&w, "v2");
+	world_settle(&w);
+	assert_int_equal(w.status.weight_canary, 0);
+	w.spec.paused = false;
+	world_settle(&w);
+	assert_int_equal(w.status.weight_canary, 20);
+}
+
 static void evidence_counts_while_a_user_holds_the_rollout(void **state)
 {
 	(void)state;
@@ -743,6 +756,7 @@ int main(void)
 		cmocka_unit_test(full_promotion_skips_everything),
 		cmocka_unit_test(a_user_may_skip_steps_and_write_nonsense),
 		cmocka_unit_test(verdicts_roll_back_with_their_evidence),
+		cmocka_unit_test(a_held_rollout_sends_a_new_template_nothing),
 		cmocka_unit_test(evidence_counts_while_a_user_holds_the_rollout),
 		cmocka_unit_test(the_log_replays_the_story),
 		cmocka_unit_test(analysis_results_decide_steps),
