@@ -132,6 +132,18 @@ static void maps_find_replace_and_take(void **state)
 	strcpy(items[77].name, "key78");
 	assert_ptr_equal(sl_map_put(&m, &items[77].node, sl_str_c(items[77].name)), &items[78].node);
 	assert_int_equal(m.count, SL_ARRAY_COUNT(items) - 1);
+	seen = 0;
+	SL_MAP_FOR_SAFE(node, &m)
+	{
+		struct named *item = SL_MAP_ENTRY(node, struct named, node);
+
+		if (++seen % 2)
+			continue;
+		assert_ptr_equal(sl_map_take(&m, node->key), node);
+		memset(item, 0, sizeof(*item)); /* as if it were freed */
+	}
+	assert_int_equal(seen, SL_ARRAY_COUNT(items) - 1);
+	assert_int_equal(m.count, SL_ARRAY_COUNT(items) / 2);
 	sl_map_fini(&m);
 }
 

@@ -33,4 +33,8 @@ struct sl_map_node *sl_map_next(const struct sl_map *m, const struct sl_map_node
 
 #define SL_MAP_FOR(node, m) \
 	for (struct sl_map_node *node = sl_map_next((m), NULL); node; node = sl_map_next((m), node))
+/* The same where the body may take `node`, and no other, out of the map. */
+#define SL_MAP_FOR_SAFE(node, m)                                               \
+	for (struct sl_map_node *node = sl_map_next((m), NULL), *node##_next_; \
+	        node && (node##_next_ = sl_map_next((m), node), true); node = node##_next_)
 #define SL_MAP_ENTRY(node, type, member) SL_CONTAINER_OF(node, type, member)
