@@ -469,7 +469,7 @@ struct modification {
 	struct sl_objects *os;
 	char *group, *plural, *ns, *name;
 	struct sl_object_key key;
-	bool status;
+	bool status, declined;
 	sl_objects_modify_fn fn;
 	sl_objects_done_fn done;
 	void *arg;
@@ -489,7 +489,8 @@ static void modify_once(struct modification *m);
 static void on_modified(void *arg, const struct sl_objects_result *result)
 {
 	struct modification *m = arg;
-	if (result->err == SL_ERR_CONFLICT) { /* only a back-end with other writers gets here */
+	if (result->err == SL_ERR_CONFLICT &&
+	        !m->declined) { /* only a back-end with other writers gets here */
 		modify_once(m);
 		return;
 	}
@@ -509,6 +510,8 @@ static void modify_once(struct modification *m)
 	}
 	json_t *body = json_deep_copy(old->body);
 	sl_err err = m->fn(m->arg, body);
+	m->declined =
+	        err != SL_OK; /* its own conflict is an answer: asked again it would say the same, for ever */
 	if (err != SL_OK) {
 		json_decref(body);
 		op->unchanged = err == SL_ERR_AGAIN;

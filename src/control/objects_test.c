@@ -404,6 +404,25 @@ static sl_err give_up(void *arg, json_t *body)
 	return SL_ERR_RANGE;
 }
 
+static sl_err see_conflict(void *arg, json_t *body)
+{
+	(void)body;
+	++*(int *)arg;
+	return SL_ERR_CONFLICT;
+}
+
+/* The caller's own refusal is its last word, whatever its code: a conflict that was asked again would never end. */
+static void test_modify_asks_once(void **state)
+{
+	(void)state;
+	struct sl_object_key key = cm("x");
+	must_create(config_map("x", ""));
+	int asked = 0;
+	sl_objects_modify(objects, &key, false, see_conflict, NULL, &asked);
+	settle();
+	assert_int_equal(asked, 1);
+}
+
 static void test_modify_builds_on_what_is_on_its_way(void **state)
 {
 	(void)state;
@@ -921,6 +940,7 @@ int main(void)
 		TEST(test_update_conflicts),
 		TEST(test_update_refuses),
 		TEST(test_modify_builds_on_what_is_on_its_way),
+		TEST(test_modify_asks_once),
 		TEST(test_patches),
 		TEST(test_patches_do_not_add_up),
 		TEST(test_finalizers_hold),

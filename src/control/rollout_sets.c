@@ -193,6 +193,11 @@ static int oldest_first(const void *a, const void *b)
 	return (*x)->revision < (*y)->revision ? -1 : (*x)->revision > (*y)->revision;
 }
 
+/* There is room for so many besides those in use: one that is not read could be the stable one. */
+enum { HISTORY_MOST = 48 };
+static_assert(
+        HISTORY_MOST + 16 <= SL_ARRAY_COUNT(((struct sl_rollout_sets *)0)->seen), "room for those in use");
+
 /* Old ReplicaSets at 0 beyond revisionHistoryLimit go, oldest first. */
 static void forget_old(struct sl_rollout_ctl *ctl, const struct sl_krm_rollout *krm,
         const struct sl_rollout_sets *sets, const struct sl_rollout_status *status)
@@ -201,6 +206,8 @@ static void forget_old(struct sl_rollout_ctl *ctl, const struct sl_krm_rollout *
 	size_t count = 0,
 	       limit = krm->spec.revision_history_limit > 0 ? (size_t)krm->spec.revision_history_limit : 0;
 
+	if (limit > HISTORY_MOST)
+		limit = HISTORY_MOST;
 	for (size_t i = 0; i < sets->count; i++) {
 		const struct sl_rollout_rs *rs = &sets->seen[i];
 
