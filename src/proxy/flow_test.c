@@ -362,6 +362,39 @@ static void a_pooled_connection_that_went_stale_costs_nobody_a_request(void **st
 	flow_fini(&f);
 }
 
+/* A Pod is stopped as its endpoint leaves the mesh: the stale connection was the last thing that kept the endpoint. */
+static void a_stale_connection_outlives_its_endpoint(void **state)
+{
+	struct flow f;
+	int client, backend;
+
+	(void)state;
+	flow_init(&f);
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	client = flow_client(&f);
+	flow_send_c(&f, client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	backend = flow_accept(&f, 0);
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	flow_send_c(&f, client, "GET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+	flow_expect_until(&f, backend, "\r\n\r\n");
+	f.mesh->clusters[0].endpoints[0].port = f.backend_port[1];
+	flow_route(&f, "/", "c0");
+	flow_adopt(&f);
+	sl_socket_reset_on_close(backend);
+	flow_close(&backend);
+	backend = flow_accept(&f, 1);
+	assert_memory_equal(flow_expect_until(&f, backend, "\r\n\r\n"), "GET /again ", 11);
+	flow_send_c(&f, backend, OK_EMPTY);
+	flow_expect(&f, client, OK_EMPTY);
+	assert_int_equal(f.w->stats->upstream_stale_retries_total, 1);
+	flow_close(&backend);
+	flow_close(&client);
+	flow_fini(&f);
+}
+
 static void a_refused_connection_is_retried_elsewhere(void **state)
 {
 	struct flow f;
@@ -612,6 +645,7 @@ int main(void)
 		cmocka_unit_test(connections_are_pooled_and_used_last_first),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),
 		cmocka_unit_test(a_pooled_connection_that_went_stale_costs_nobody_a_request),
+		cmocka_unit_test(a_stale_connection_outlives_its_endpoint),
 		cmocka_unit_test(a_refused_connection_is_retried_elsewhere),
 		cmocka_unit_test(a_slow_reader_stops_the_sender_and_loses_nothing),
 		cmocka_unit_test(a_client_that_goes_takes_its_request_along),

@@ -148,7 +148,7 @@ static bool fill_cluster(struct sl_proxy *p, struct sl_arena *arena, struct load
 		add_metric(c, SL_LOAD_GUARD, 1, (double)trip->generation);
 		add_metric(c, sl_arena_printf(arena, SL_LOAD_GUARD_WHY "%u", trip->tripped), 1, 0);
 	}
-	if (wish->endpoints)
+	if (wish->endpoints && now->in_flight) /* it walks the clusters that ever were */
 		add_endpoints(p, arena, c);
 	l->counts = *now;
 	return true;

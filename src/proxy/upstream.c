@@ -30,10 +30,11 @@ void sl_upstream_close(struct sl_upstream *u)
 {
 	struct sl_worker *w = u->worker;
 	struct sl_endpoint *e = u->endpoint;
-	struct sl_cluster *c = e->cluster;
+	struct sl_cluster *c;
 
 	if (u->state == SL_UPSTREAM_CLOSED)
 		return;
+	c = e->cluster;
 	if (u->state == SL_UPSTREAM_IDLE) {
 		sl_list_remove(&u->idle);
 		e->idle_count--;
