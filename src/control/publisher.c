@@ -51,7 +51,9 @@ struct target {
 /* What a proxy said last. */
 struct node {
 	struct sl_map_node node; /* by node id */
-	bool connected, reports;
+	unsigned
+	        streams; /* of discovery: a proxy's next one may begin before its last one is seen to have ended */
+	bool reports;
 	uint64_t acked;          /* epoch in force there */
 	uint64_t acked_before;   /* ... when the report before the last one came */
 	uint64_t counted;        /* in-flight counts are younger than the acknowledgement of this epoch */
@@ -63,6 +65,7 @@ struct node {
 /* Which revision a cluster stands for. */
 struct alias {
 	struct sl_map_node node;  /* by cluster name */
+	uint64_t round;           /* of the last mesh that had it */
 	char *cluster, *revision; /* revision: a target's key */
 };
 
@@ -156,18 +159,14 @@ static void gather(
 
 static void forget_deleted(struct sl_publisher *p)
 {
-	struct sl_map_node *node = sl_map_next(&p->decoded, NULL);
-
-	while (node) {
+	SL_MAP_FOR_SAFE(node, &p->decoded)
+	{
 		struct decoded *d = SL_MAP_ENTRY(node, struct decoded, node);
 
-		if (d->round == p->round) {
-			node = sl_map_next(&p->decoded, node);
+		if (d->round == p->round)
 			continue;
-		}
 		sl_map_take(&p->decoded, node->key);
 		decoded_free(d);
-		node = sl_map_next(&p->decoded, NULL); /* from the start: the map has changed */
 	}
 }
 
@@ -260,14 +259,20 @@ static struct target *target_get(struct sl_publisher *p, sl_str key, bool make)
 	return t;
 }
 
+/* What was printed. Proxies report addresses of any length, and one that does not fit is none of ours. */
+static sl_str printed(const char *dst, size_t size, int n)
+{
+	return sl_str_n(dst, n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1);
+}
+
 static sl_str revision_key(char *dst, size_t size, sl_str rollout, sl_str hash)
 {
-	return sl_str_n(dst, (size_t)snprintf(dst, size, "%.*s|%.*s", SL_STR_ARG(rollout), SL_STR_ARG(hash)));
+	return printed(dst, size, snprintf(dst, size, "%.*s|%.*s", SL_STR_ARG(rollout), SL_STR_ARG(hash)));
 }
 
 static sl_str endpoint_key(char *dst, size_t size, sl_str address, uint32_t port)
 {
-	return sl_str_n(dst, (size_t)snprintf(dst, size, "%.*s:%u", SL_STR_ARG(address), port));
+	return printed(dst, size, snprintf(dst, size, "%.*s:%u", SL_STR_ARG(address), port));
 }
 
 static void use(struct sl_publisher *p, sl_str key)
@@ -321,17 +326,86 @@ static void use_route_config(
 	}
 }
 
+static void alias_free(struct alias *a)
+{
+	sl_free(a->cluster);
+	sl_free(a->revision);
+	sl_free(a);
+}
+
 /* A cluster's revision outlives its place in the mesh: proxies go on reporting what is in flight there. */
 static void remember_revision(struct sl_publisher *p, const struct sl_mesh_cluster *c)
 {
-	struct alias *a;
+	struct sl_map_node *node = c->revision.len ? sl_map_get(&p->aliases, c->name) : NULL;
+	struct alias *a = node ? SL_MAP_ENTRY(node, struct alias, node) : NULL;
 
-	if (!c->revision.len || sl_map_get(&p->aliases, c->name))
+	if (a)
+		a->round = p->round;
+	if (a || !c->revision.len)
 		return;
 	a = sl_new0(sizeof(*a));
+	a->round = p->round;
 	a->cluster = sl_strndup(c->name.p, c->name.len);
 	a->revision = sl_asprintf("%.*s|%.*s", SL_STR_ARG(c->rollout), SL_STR_ARG(c->revision));
 	sl_map_put(&p->aliases, &a->node, sl_str_c(a->cluster));
+}
+
+static bool acked(const struct sl_publisher *p, uint64_t epoch)
+{
+	if (p->options.expects_proxy && !p->nodes.count)
+		return false;
+	return sl_xds_push_acked(p->push) >= epoch;
+}
+
+/* Since which epoch the target is unused; 0: it is in use. What was never seen is unused since the first mesh. */
+static uint64_t unused_since(const struct sl_publisher *p, sl_str key)
+{
+	struct sl_map_node *node = sl_map_get(&p->targets, key);
+
+	return node ? SL_MAP_ENTRY(node, struct target, node)->unused_since : p->first_epoch;
+}
+
+/* UINT64_MAX while a proxy that reports has not done so since it acknowledged `epoch`. */
+static uint64_t in_flight(const struct sl_publisher *p, sl_str key, uint64_t epoch)
+{
+	uint64_t sum = 0;
+
+	SL_MAP_FOR (found, &p->nodes) {
+		const struct node *n = SL_MAP_ENTRY(found, struct node, node);
+		struct sl_map_node *f = sl_map_get(&n->in_flight, key);
+
+		if (n->reports && n->counted < epoch)
+			return UINT64_MAX;
+		sum += f ? SL_MAP_ENTRY(f, struct in_flight, node)->count : 0;
+	}
+	return sum;
+}
+
+/*
+ * What is unused, acknowledged everywhere and has nothing in flight is like what was never seen. Without this the maps would grow with
+ * every Pod and every revision there ever was.
+ */
+static void forget_unused(struct sl_publisher *p)
+{
+	SL_MAP_FOR_SAFE(node, &p->targets)
+	{
+		struct target *t = SL_MAP_ENTRY(node, struct target, node);
+
+		if (!t->unused_since || !acked(p, t->unused_since) ||
+		        in_flight(p, node->key, t->unused_since))
+			continue;
+		sl_map_take(&p->targets, node->key);
+		sl_free(t);
+	}
+	SL_MAP_FOR_SAFE(node, &p->aliases)
+	{
+		struct alias *a = SL_MAP_ENTRY(node, struct alias, node);
+
+		if (a->round == p->round || sl_map_get(&p->targets, sl_str_c(a->revision)))
+			continue;
+		sl_map_take(&p->aliases, node->key);
+		alias_free(a);
+	}
 }
 
 static void note_use(struct sl_publisher *p)
@@ -357,6 +431,7 @@ static void note_use(struct sl_publisher *p)
 		if (t->round != p->round && !t->unused_since)
 			t->unused_since = mesh->epoch;
 	}
+	forget_unused(p);
 }
 
 /* ---- translating ---- */
@@ -454,16 +529,15 @@ static void node_free(struct node *n)
 static void on_node(void *user, sl_str id, bool connected)
 {
 	struct sl_publisher *p = user;
-	struct sl_map_node *gone;
+	struct node *n = node_get(p, id);
 
 	sl_log(SL_LOG_INFO, "publisher", "proxy %.*s %s", SL_STR_ARG(id),
 	        connected ? "connected" : "disconnected");
 	if (connected) {
-		node_get(p, id)->connected = true;
-	} else {
-		gone = sl_map_take(&p->nodes, id);
-		if (gone)
-			node_free(SL_MAP_ENTRY(gone, struct node, node));
+		n->streams++;
+	} else if (--n->streams == 0) {
+		sl_map_take(&p->nodes, id);
+		node_free(n);
 	}
 	progress_later(p);
 }
@@ -484,49 +558,78 @@ static void on_nack(void *user, sl_str id, uint64_t epoch, sl_str text)
 	        SL_STR_ARG(text));
 }
 
-static void add_in_flight(struct node *n, sl_str key, uint64_t count)
+static void add_in_flight(struct sl_map *map, struct sl_arena *arena, sl_str key, uint64_t count)
 {
-	struct sl_map_node *found = sl_map_get(&n->in_flight, key);
+	struct sl_map_node *found = sl_map_get(map, key);
 	struct in_flight *f;
 
 	if (found) {
 		SL_MAP_ENTRY(found, struct in_flight, node)->count += count;
 		return;
 	}
-	f = sl_arena_zalloc(&n->arena, sizeof(*f));
+	f = sl_arena_zalloc(arena, sizeof(*f));
 	f->count = count;
-	sl_map_put(&n->in_flight, &f->node, sl_arena_str(&n->arena, key));
+	sl_map_put(map, &f->node, sl_arena_str(arena, key));
 }
 
-static void on_load(void *user, sl_str id, const struct sl_load_report *report)
+static void read_in_flight(const struct sl_publisher *p, const struct sl_load_report *report,
+        struct sl_map *map, struct sl_arena *arena)
 {
-	struct sl_publisher *p = user;
-	struct node *n = node_get(p, id);
 	char key[512];
 
-	/* a report is younger than an acknowledgement when another one came between: the streams are apart */
-	n->counted = n->acked_before;
-	n->acked_before = n->acked;
-	n->reports = true;
-	sl_map_fini(&n->in_flight);
-	sl_arena_reset(&n->arena);
 	for (size_t i = 0; i < report->cluster_count; i++) {
 		const struct sl_load_cluster *c = &report->clusters[i];
 		struct sl_map_node *alias = c->in_flight ? sl_map_get(&p->aliases, c->cluster) : NULL;
 
 		if (alias)
-			add_in_flight(
-			        n, sl_str_c(SL_MAP_ENTRY(alias, struct alias, node)->revision), c->in_flight);
+			add_in_flight(map, arena, sl_str_c(SL_MAP_ENTRY(alias, struct alias, node)->revision),
+			        c->in_flight);
 		for (size_t e = 0; e < c->endpoint_count; e++)
 			if (c->endpoints[e].in_flight)
-				add_in_flight(n,
+				add_in_flight(map, arena,
 				        endpoint_key(key, sizeof(key), c->endpoints[e].address,
 				                c->endpoints[e].port),
 				        c->endpoints[e].in_flight);
 	}
+}
+
+/* Something unused had requests under way there, and has none any more: somebody may wait for just that. */
+static bool has_drained(const struct sl_publisher *p, const struct node *n, const struct sl_map *now)
+{
+	SL_MAP_FOR (node, &n->in_flight)
+		if (!sl_map_get(now, node->key) && unused_since(p, node->key))
+			return true;
+	return false;
+}
+
+static void take_report(struct sl_publisher *p, struct node *n, const struct sl_load_report *report)
+{
+	struct sl_map now = { 0 };
+	struct sl_arena arena = { 0 };
+	uint64_t counted = n->counted;
+
+	/* a report is younger than an acknowledgement when another one came between: the streams are apart */
+	n->counted = n->acked_before;
+	n->acked_before = n->acked;
+	n->reports = true;
+	read_in_flight(p, report, &now, &arena);
+	if (n->counted != counted || has_drained(p, n, &now))
+		progress_later(p);
+	sl_map_fini(&n->in_flight);
+	sl_arena_fini(&n->arena);
+	n->in_flight = now;
+	n->arena = arena;
+}
+
+static void on_load(void *user, sl_str id, const struct sl_load_report *report)
+{
+	struct sl_publisher *p = user;
+	struct sl_map_node *node = sl_map_get(&p->nodes, id);
+
+	if (node) /* else its discovery has ended, and nothing is known of what it has in force */
+		take_report(p, SL_MAP_ENTRY(node, struct node, node), report);
 	if (p->options.on_load)
 		p->options.on_load(p->options.arg, id, report);
-	progress_later(p);
 }
 
 static void on_progress(struct sl_loop *loop, struct sl_task *task)
@@ -539,13 +642,6 @@ static void on_progress(struct sl_loop *loop, struct sl_task *task)
 
 /* ---- answers ---- */
 
-static bool acked(const struct sl_publisher *p, uint64_t epoch)
-{
-	if (p->options.expects_proxy && !p->nodes.count)
-		return false;
-	return sl_xds_push_acked(p->push) >= epoch;
-}
-
 /*
  * Who asks in the same turn as a change would hear "not yet" although nothing that proxies see has changed: a Rollout that writes this
  * answer into its status would then write for ever. So what is due at the end of the turn is done first.
@@ -557,30 +653,6 @@ bool sl_publisher_in_force(struct sl_publisher *p, uint64_t resource_version)
 		translate(p);
 	}
 	return p->mesh && p->version >= resource_version && acked(p, p->mesh->epoch);
-}
-
-/* Since which epoch the target is unused; 0: it is in use. What was never seen is unused since the first mesh. */
-static uint64_t unused_since(const struct sl_publisher *p, sl_str key)
-{
-	struct sl_map_node *node = sl_map_get(&p->targets, key);
-
-	return node ? SL_MAP_ENTRY(node, struct target, node)->unused_since : p->first_epoch;
-}
-
-/* UINT64_MAX while a proxy that reports has not done so since it acknowledged `epoch`. */
-static uint64_t in_flight(const struct sl_publisher *p, sl_str key, uint64_t epoch)
-{
-	uint64_t sum = 0;
-
-	SL_MAP_FOR (found, &p->nodes) {
-		const struct node *n = SL_MAP_ENTRY(found, struct node, node);
-		struct sl_map_node *f = sl_map_get(&n->in_flight, key);
-
-		if (n->reports && n->counted < epoch)
-			return UINT64_MAX;
-		sum += f ? SL_MAP_ENTRY(f, struct in_flight, node)->count : 0;
-	}
-	return sum;
 }
 
 bool sl_publisher_revision_unused(
@@ -671,13 +743,6 @@ sl_err sl_publisher_start(
 		}                                                 \
 		sl_map_fini(&(map));                              \
 	} while (0)
-
-static void alias_free(struct alias *a)
-{
-	sl_free(a->cluster);
-	sl_free(a->revision);
-	sl_free(a);
-}
 
 void sl_publisher_stop(struct sl_publisher *p)
 {

@@ -160,8 +160,6 @@ static void lrs_message(struct sl_grpc_call *call, sl_str message)
 	if (!stream->node) {
 		stream->node = sl_strndup(report.node.p, report.node.len);
 		wish_for_reports(push, call);
-		if (!report.cluster_count)
-			return; /* it only introduces itself; later on an empty one says that nothing is in flight */
 	}
 	push->counters.reports++;
 	if (push->config.ops->on_load)

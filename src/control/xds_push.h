@@ -27,7 +27,10 @@ struct sl_xds_push_ops {
 	void (*on_all_ack)(void *user, uint64_t epoch);
 	/* A node's first request has come, or its stream has ended (connected false). May be NULL. */
 	void (*on_node)(void *user, sl_str node, bool connected);
-	/* Counts of one node; valid for the call. May be NULL. */
+	/*
+	 * Counts of one node; valid for the call. The first of a stream is empty: the node says that it will report. Later on an empty one says
+	 * that nothing is in flight. May be NULL.
+	 */
 	void (*on_load)(void *user, sl_str node, const struct sl_load_report *report);
 };
 
