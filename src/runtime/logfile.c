@@ -160,6 +160,8 @@ sl_err sl_log_entry_parse(sl_str line, struct sl_log_entry *ret_entry)
 	if (!sl_str_split(&line, ' ', &e.stamp) || !sl_str_split(&line, ' ', &stream) ||
 	        !sl_str_split(&line, ' ', &tag))
 		return SL_ERR_MALFORMED;
+	if (sl_str_find(e.stamp, 0) < e.stamp.len)
+		return SL_ERR_MALFORMED; /* read as a C string it would end there */
 	SL_TRY(sl_time_parse(e.stamp, &e.at));
 	e.is_stderr = sl_str_eq(stream, SL_STR("stderr"));
 	if (!e.is_stderr && !sl_str_eq(stream, SL_STR("stdout")))
