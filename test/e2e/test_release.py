@@ -97,11 +97,13 @@ def test_the_template_changes_in_mid_update(server, app_of):
     app.delete()
 
 
-@pytest.mark.parametrize("tag, good", [("v2", True), ("bad", False)])
-def test_analysis_step(server, app_of, tag, good):
+# A good version is let through when its time is up; a bad one has all the time that proof takes on a slow machine.
+@pytest.mark.parametrize("tag, duration, good", [("v2", "2s", True), ("bad", "30s", False)])
+def test_analysis_step(server, app_of, tag, duration, good):
+    name = f"judged-{tag}"
     server.request("POST", "/apis/argoproj.io/v1alpha1/namespaces/default/analysistemplates", {
-        "metadata": {"name": "judged"}, "spec": {"metrics": [{"name": "failures", "provider": {"sluice": {"duration": "2s"}}}]}})
-    app = app_of(server, [{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "judged"}]}}])
+        "metadata": {"name": name}, "spec": {"metrics": [{"name": "failures", "provider": {"sluice": {"duration": duration}}}]}})
+    app = app_of(server, [{"setWeight": 50}, {"analysis": {"templates": [{"templateName": name}]}}])
     with Load(app):
         app.ship(tag)
         app.wait(settled if good else rolled_back, 40)
