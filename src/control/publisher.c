@@ -84,6 +84,7 @@ struct sl_publisher {
 	uint64_t round;       /* counts translations */
 	uint64_t version;     /* of the store, translated last */
 	uint64_t first_epoch; /* published by this process; 0: none yet */
+	sl_nsec rechecked_at; /* for a load report */
 	char gateway_ip[INET6_ADDRSTRLEN];
 };
 
@@ -613,8 +614,12 @@ static void take_report(struct sl_publisher *p, struct node *n, const struct sl_
 	n->acked_before = n->acked;
 	n->reports = true;
 	read_in_flight(p, report, &now, &arena);
-	if (n->counted != counted || has_drained(p, n, &now))
+	/* once a second in any case: an AnalysisRun, which nobody watches, is looked at then */
+	if (n->counted != counted || has_drained(p, n, &now) ||
+	        sl_loop_now(p->options.loop) - p->rechecked_at >= SL_SEC(1)) {
+		p->rechecked_at = sl_loop_now(p->options.loop);
 		progress_later(p);
+	}
 	sl_map_fini(&n->in_flight);
 	sl_arena_fini(&n->arena);
 	n->in_flight = now;
