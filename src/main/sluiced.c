@@ -195,9 +195,9 @@ static sl_err start_controllers(struct program *p, struct sl_diag *diag)
 
 	SL_TRY(address("gateway", p->arguments.gateway, &options.gateway, diag));
 	SL_TRY(address("admin", p->arguments.admin, &options.admin, diag));
-	if (sl_str_to_u64(sl_str_c(p->arguments.proxy_workers), &workers) != SL_OK || workers > 1024)
+	if (sl_str_to_u64(sl_str_c(p->arguments.proxy_workers), &workers) != SL_OK || workers > 256)
 		return sl_diag_fail(diag, SL_ERR_INVALID, NULL, NULL,
-		        "--proxy-workers %s: give a number up to 1024", p->arguments.proxy_workers);
+		        "--proxy-workers %s: give a number up to 256", p->arguments.proxy_workers);
 	options.proxy_workers = (unsigned)workers;
 	return sl_controllers_start(&p->controllers, &options, diag);
 }
