@@ -79,7 +79,8 @@ static void status_written(void *arg, const struct sl_objects_result *result)
 		struct sl_rollout_ctl *ctl = SL_MAP_ENTRY(node, struct sl_rollout_ctl, node);
 
 		ctl->writing = false;
-		if (result->err != SL_OK && result->err != SL_ERR_CONFLICT) /* a full disk: not at once again */
+		if (result->err != SL_OK &&
+		        result->err != SL_ERR_CONFLICT) /* a full disk: not at once again */
 			sl_timer_in(w->all->loop, &ctl->timer, SL_SEC(1));
 		else
 			again(ctl);

@@ -120,12 +120,12 @@ static sl_err check_value(struct applying *a, const struct sl_schema_field *f,
 		SL_TRY(check_value(a, m, type_of(m), sub));
 		sl_path_pop(&a->path, at);
 	}
-	if (!json_is_array(value) || form_of(f) == ATOMIC)
+	if (!json_is_array(value) || !f || form_of(f) == ATOMIC)
 		return SL_OK;
 	seen = json_object();
 	for (i = 0; i < json_array_size(value) && err == SL_OK; i++) {
 		sub = json_array_get(value, i);
-		key = form_of(f) == KEYED ? element_key(a, f, sub) : set_key(a, sub);
+		key = f && form_of(f) == KEYED ? element_key(a, f, sub) : set_key(a, sub);
 		at = sl_path_index(&a->path, i);
 		if (!key)
 			err = sl_diag_fail(a->diag, SL_ERR_BAD_REQUEST, a->path.text, "FieldValueRequired",
@@ -134,7 +134,7 @@ static sl_err check_value(struct applying *a, const struct sl_schema_field *f,
 		else if (json_object_get(seen, key))
 			err = sl_diag_fail(a->diag, SL_ERR_BAD_REQUEST, a->path.text, "FieldValueDuplicate",
 			        "the element %s stands twice", key + 2);
-		else if (form_of(f) == KEYED)
+		else if (f && form_of(f) == KEYED)
 			err = check_value(a, NULL, f->type, sub);
 		if (key)
 			json_object_set_new(seen, key, json_true());
@@ -159,7 +159,7 @@ static json_t *fields_of(struct applying *a, const struct sl_schema_field *f,
 			if (!json_is_null(sub))
 				json_object_set_new(set, field_key(a, key), fields_of(a, m, type_of(m), sub));
 		}
-	} else if (json_is_array(value) && form_of(f) == KEYED) {
+	} else if (json_is_array(value) && f && form_of(f) == KEYED) {
 		json_array_foreach (value, i, sub) {
 			json_t *element;
 
@@ -170,7 +170,7 @@ static json_t *fields_of(struct applying *a, const struct sl_schema_field *f,
 			json_object_set_new(element, ".", json_object());
 			json_object_set_new(set, key, element);
 		}
-	} else if (json_is_array(value) && form_of(f) == SET) {
+	} else if (json_is_array(value) && f && form_of(f) == SET) {
 		json_array_foreach (value, i, sub)
 			json_object_set_new(set, set_key(a, sub), json_object());
 	}
@@ -230,9 +230,9 @@ static void merge_value(struct applying *a, const struct sl_schema_field *f, jso
 		return; /* says nothing; fields are given up by leaving them out */
 	if (json_is_object(value) && json_is_object(was))
 		merge_object(a, type_of(f), was, value);
-	else if (json_is_array(value) && json_is_array(was) && form_of(f) == KEYED)
+	else if (json_is_array(value) && json_is_array(was) && f && form_of(f) == KEYED)
 		merge_keyed(a, f, was, value);
-	else if (json_is_array(value) && json_is_array(was) && form_of(f) == SET)
+	else if (json_is_array(value) && json_is_array(was) && f && form_of(f) == SET)
 		merge_set(was, value);
 	else
 		json_object_set_new(target, name, json_deep_copy(value));
@@ -252,7 +252,7 @@ static void conflict_in_value(struct applying *a, const struct sl_schema_field *
 		return;
 	if (json_is_object(value) && json_is_object(was)) {
 		find_conflicts(a, type_of(f), was, value, sub);
-	} else if (json_is_array(value) && json_is_array(was) && form_of(f) == KEYED) {
+	} else if (json_is_array(value) && json_is_array(was) && f && form_of(f) == KEYED) {
 		json_array_foreach (value, i, item) {
 			const char *key = element_key(a, f, item);
 			size_t len = sl_path_index(&a->path, i);
@@ -309,14 +309,14 @@ static void give_up_elements(struct applying *a, const struct sl_schema_field *f
 
 	while (f && i < json_array_size(list)) {
 		json_t *item = json_array_get(list, i);
-		const char *key = form_of(f) == KEYED ? element_key(a, f, item) : set_key(a, item);
+		const char *key = f && form_of(f) == KEYED ? element_key(a, f, item) : set_key(a, item);
 		const json_t *was = key ? json_object_get(before, key) : NULL;
 
 		if (was && !json_object_get(now, key) && !json_object_get(others, key)) {
 			json_array_remove(list, i);
 			continue;
 		}
-		if (was && form_of(f) == KEYED)
+		if (was && f && form_of(f) == KEYED)
 			give_up_fields(a, f->type, item, was, json_object_get(now, key),
 			        json_object_get(others, key));
 		i++;
